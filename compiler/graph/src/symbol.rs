@@ -1,0 +1,443 @@
+//! The symbol table, and the simplification and proof of sizes that need the symbols' ranges.
+//!
+//! A rule may assume that no intermediate value leaves `i64` only where the ranges prove it. Rules that cancel a factor
+//! (`x*y / x = y`) treat a divisor as non-zero: where it is zero the tensor is empty and either answer is a valid size.
+
+use crate::dim::{Atom, Dim, Pred, SymId, Term, ceil_div, divides, floor_div, floor_mod};
+
+/// Where the value of a symbol comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SymSource {
+    /// A named dim of a model input, known when the shapes of the inputs are.
+    Input,
+    /// Computed while the model runs: the result of a `Bind`, or a size that an `If`, `Loop` or `Host` node or a body's
+    /// border brings into being.
+    Bind,
+}
+
+/// One symbol: name (unique in the model), inclusive range, source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    pub name: String,
+    pub lo: i64,
+    /// `None`: no known upper bound.
+    pub hi: Option<i64>,
+    pub source: SymSource,
+}
+
+/// The model's symbols, indexed by [`SymId`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Symbols {
+    table: Vec<Symbol>,
+}
+
+/// Inclusive bounds of a size; the ends saturate at `i64`'s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    pub lo: i128,
+    pub hi: i128,
+}
+
+const MIN: i128 = i64::MIN as i128;
+const MAX: i128 = i64::MAX as i128;
+
+impl Range {
+    fn new(lo: i128, hi: i128) -> Range {
+        Range { lo: lo.clamp(MIN, MAX), hi: hi.clamp(MIN, MAX) }
+    }
+
+    fn hull(corners: [i128; 4]) -> Range {
+        let lo = corners.iter().copied().fold(MAX, i128::min);
+        let hi = corners.iter().copied().fold(MIN, i128::max);
+        Range::new(lo, hi)
+    }
+
+    /// Upper bound, if there is one below `i64::MAX`.
+    pub fn upper(self) -> Option<i64> {
+        if self.hi >= MAX { None } else { i64::try_from(self.hi).ok() }
+    }
+}
+
+impl Symbols {
+    /// Adds a symbol; a name that is taken gets a numeric suffix.
+    pub fn add(&mut self, name: &str, lo: i64, hi: Option<i64>, source: SymSource) -> SymId {
+        let mut unique = name.to_string();
+        let mut suffix = 1;
+        while self.table.iter().any(|s| s.name == unique) {
+            suffix += 1;
+            unique = format!("{name}_{suffix}");
+        }
+        self.table.push(Symbol { name: unique, lo, hi, source });
+        SymId((self.table.len() - 1) as u32)
+    }
+
+    /// The symbol with this id.
+    pub fn get(&self, id: SymId) -> Option<&Symbol> {
+        self.table.get(id.0 as usize)
+    }
+
+    /// The symbol with this id, to narrow its range.
+    pub fn get_mut(&mut self, id: SymId) -> Option<&mut Symbol> {
+        self.table.get_mut(id.0 as usize)
+    }
+
+    /// The symbol of this name.
+    pub fn by_name(&self, name: &str) -> Option<SymId> {
+        self.table.iter().position(|s| s.name == name).map(|i| SymId(i as u32))
+    }
+
+    /// All symbols in order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (SymId, &Symbol)> {
+        self.table.iter().enumerate().map(|(i, s)| (SymId(i as u32), s))
+    }
+
+    /// Number of symbols.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// True if there are no symbols.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Bounds of a size from the symbols' ranges (interval arithmetic, so possibly wider than the truth).
+    pub fn range(&self, dim: &Dim) -> Range {
+        let mut total = Range::new(0, 0);
+        for term in dim.terms() {
+            let mut product = Range::new(i128::from(term.coef), i128::from(term.coef));
+            for atom in &term.factors {
+                product = mul(product, self.atom_range(atom));
+            }
+            total = Range::new(total.lo + product.lo, total.hi + product.hi);
+        }
+        total
+    }
+
+    fn atom_range(&self, atom: &Atom) -> Range {
+        match atom {
+            Atom::Sym(id) => match self.get(*id) {
+                Some(s) => Range::new(i128::from(s.lo), s.hi.map_or(MAX, i128::from)),
+                None => Range::new(MIN, MAX),
+            },
+            Atom::FloorDiv(a, b) | Atom::CeilDiv(a, b) => div_range(self.range(a), self.range(b)),
+            Atom::Mod(a, b) => {
+                let (a, b) = (self.range(a), self.range(b));
+                if b.lo > 0 {
+                    let top = if a.lo >= 0 { a.hi.min(b.hi - 1) } else { b.hi - 1 };
+                    Range::new(0, top)
+                } else {
+                    Range::new(MIN, MAX)
+                }
+            }
+            Atom::Min(a, b) => {
+                let (a, b) = (self.range(a), self.range(b));
+                Range::new(a.lo.min(b.lo), a.hi.min(b.hi))
+            }
+            Atom::Max(a, b) => {
+                let (a, b) = (self.range(a), self.range(b));
+                Range::new(a.lo.max(b.lo), a.hi.max(b.hi))
+            }
+            Atom::Select(_, a, b) => {
+                let (a, b) = (self.range(a), self.range(b));
+                Range::new(a.lo.min(b.lo), a.hi.max(b.hi))
+            }
+        }
+    }
+
+    /// Decides a predicate from normal forms and ranges; `None` where neither truth nor falsehood can be shown.
+    pub fn prove(&self, pred: &Pred) -> Option<bool> {
+        match pred {
+            Pred::Const(b) => Some(*b),
+            Pred::Eq(a, b) => {
+                let difference = a - b;
+                let range = self.range(&difference);
+                match difference.as_const() {
+                    Some(v) => Some(v == 0),
+                    None if range.lo > 0 || range.hi < 0 => Some(false),
+                    None => None,
+                }
+            }
+            Pred::Le(a, b) => {
+                let range = self.range(&(b - a));
+                if range.lo >= 0 {
+                    Some(true)
+                } else if range.hi < 0 {
+                    Some(false)
+                } else {
+                    None
+                }
+            }
+            Pred::Divides(a, b) => match (a.as_const(), b.as_const()) {
+                (Some(a), Some(b)) => Some(divides(a, b)),
+                (Some(c), None) if c != 0 && b.terms().iter().all(|t| divides(c, t.coef)) => Some(true),
+                _ if divide_exactly(b, a).is_some() => Some(true),
+                _ => None,
+            },
+            Pred::Not(p) => self.prove(p).map(|b| !b),
+            Pred::And(ps) => {
+                let proofs: Vec<_> = ps.iter().map(|p| self.prove(p)).collect();
+                if proofs.contains(&Some(false)) {
+                    Some(false)
+                } else if proofs.iter().all(|p| *p == Some(true)) {
+                    Some(true)
+                } else {
+                    None
+                }
+            }
+            Pred::Or(ps) => {
+                let proofs: Vec<_> = ps.iter().map(|p| self.prove(p)).collect();
+                if proofs.contains(&Some(true)) {
+                    Some(true)
+                } else if proofs.iter().all(|p| *p == Some(false)) {
+                    Some(false)
+                } else {
+                    None
+                }
+            }
+        }
+    }
+
+    /// `floor(a / b)`.
+    pub fn floor_div(&self, a: &Dim, b: &Dim) -> Dim {
+        match (a.as_const(), b.as_const()) {
+            (Some(a), Some(b)) => return Dim::constant(floor_div(a, b)),
+            (_, Some(1)) => return a.clone(),
+            _ => {}
+        }
+        if let Some(quotient) = divide_exactly(a, b) {
+            return quotient;
+        }
+        if let Some(c) = b.as_const().filter(|c| *c > 0) {
+            if let [Term { factors, coef: 1 }] = a.terms()
+                && let [Atom::FloorDiv(inner, d)] = factors.as_slice()
+                && let Some(d) = d.as_const().filter(|d| *d > 0)
+                && let Some(product) = d.checked_mul(c)
+            {
+                return self.floor_div(inner, &Dim::constant(product));
+            }
+            let (whole, rest) = split_multiples(a, c);
+            if !whole.is(0) || self.within(&rest, c) {
+                let quotient = if self.within(&rest, c) { Dim::constant(0) } else { self.floor_div(&rest, b) };
+                return &whole + &quotient;
+            }
+        }
+        Dim::atom(Atom::FloorDiv(Box::new(a.clone()), Box::new(b.clone())))
+    }
+
+    /// `ceil(a / b)`.
+    pub fn ceil_div(&self, a: &Dim, b: &Dim) -> Dim {
+        if let (Some(a), Some(b)) = (a.as_const(), b.as_const()) {
+            return Dim::constant(ceil_div(a, b));
+        }
+        if let Some(quotient) = divide_exactly(a, b) {
+            return quotient;
+        }
+        match b.as_const().filter(|c| *c > 0) {
+            Some(c) => self.floor_div(&(a + &Dim::constant(c - 1)), b),
+            None => Dim::atom(Atom::CeilDiv(Box::new(a.clone()), Box::new(b.clone()))),
+        }
+    }
+
+    /// Remainder with the sign of the divisor.
+    pub fn modulo(&self, a: &Dim, b: &Dim) -> Dim {
+        if let (Some(a), Some(b)) = (a.as_const(), b.as_const()) {
+            return Dim::constant(floor_mod(a, b));
+        }
+        if divide_exactly(a, b).is_some() {
+            return Dim::constant(0);
+        }
+        if let Some(c) = b.as_const().filter(|c| *c > 0) {
+            let (_, rest) = split_multiples(a, c);
+            if self.within(&rest, c) {
+                return rest;
+            }
+            return Dim::atom(Atom::Mod(Box::new(rest), Box::new(b.clone())));
+        }
+        Dim::atom(Atom::Mod(Box::new(a.clone()), Box::new(b.clone())))
+    }
+
+    /// The smaller of two sizes.
+    pub fn min(&self, a: &Dim, b: &Dim) -> Dim {
+        match self.prove(&Pred::Le(a.clone(), b.clone())) {
+            Some(true) => a.clone(),
+            Some(false) => b.clone(),
+            None if self.prove(&Pred::Le(b.clone(), a.clone())) == Some(true) => b.clone(),
+            None => {
+                let (a, b) = if a <= b { (a, b) } else { (b, a) };
+                Dim::atom(Atom::Min(Box::new(a.clone()), Box::new(b.clone())))
+            }
+        }
+    }
+
+    /// The larger of two sizes.
+    pub fn max(&self, a: &Dim, b: &Dim) -> Dim {
+        match self.prove(&Pred::Le(a.clone(), b.clone())) {
+            Some(true) => b.clone(),
+            Some(false) => a.clone(),
+            None if self.prove(&Pred::Le(b.clone(), a.clone())) == Some(true) => a.clone(),
+            None => {
+                let (a, b) = if a <= b { (a, b) } else { (b, a) };
+                Dim::atom(Atom::Max(Box::new(a.clone()), Box::new(b.clone())))
+            }
+        }
+    }
+
+    /// `a` where the predicate holds, else `b`.
+    pub fn select(&self, pred: &Pred, a: &Dim, b: &Dim) -> Dim {
+        match self.prove(pred) {
+            Some(true) => a.clone(),
+            Some(false) => b.clone(),
+            None if a == b => a.clone(),
+            None => Dim::atom(Atom::Select(Box::new(pred.clone()), Box::new(a.clone()), Box::new(b.clone()))),
+        }
+    }
+
+    /// Replaces symbols and simplifies again.
+    pub fn substitute(&self, dim: &Dim, replace: &dyn Fn(SymId) -> Option<Dim>) -> Dim {
+        let mut sum = Dim::constant(0);
+        for term in dim.terms() {
+            let mut product = Dim::constant(term.coef);
+            for atom in &term.factors {
+                let value = match atom {
+                    Atom::Sym(id) => replace(*id).unwrap_or_else(|| Dim::symbol(*id)),
+                    Atom::FloorDiv(a, b) => self.floor_div(&self.substitute(a, replace), &self.substitute(b, replace)),
+                    Atom::CeilDiv(a, b) => self.ceil_div(&self.substitute(a, replace), &self.substitute(b, replace)),
+                    Atom::Mod(a, b) => self.modulo(&self.substitute(a, replace), &self.substitute(b, replace)),
+                    Atom::Min(a, b) => self.min(&self.substitute(a, replace), &self.substitute(b, replace)),
+                    Atom::Max(a, b) => self.max(&self.substitute(a, replace), &self.substitute(b, replace)),
+                    Atom::Select(p, a, b) => self.select(
+                        &self.substitute_pred(p, replace),
+                        &self.substitute(a, replace),
+                        &self.substitute(b, replace),
+                    ),
+                };
+                product = &product * &value;
+            }
+            sum = &sum + &product;
+        }
+        sum
+    }
+
+    /// Replaces symbols in a predicate.
+    pub fn substitute_pred(&self, pred: &Pred, replace: &dyn Fn(SymId) -> Option<Dim>) -> Pred {
+        let dim = |d: &Dim| self.substitute(d, replace);
+        match pred {
+            Pred::Const(b) => Pred::Const(*b),
+            Pred::Eq(a, b) => Pred::Eq(dim(a), dim(b)),
+            Pred::Le(a, b) => Pred::Le(dim(a), dim(b)),
+            Pred::Divides(a, b) => Pred::Divides(dim(a), dim(b)),
+            Pred::Not(p) => Pred::Not(Box::new(self.substitute_pred(p, replace))),
+            Pred::And(ps) => Pred::And(ps.iter().map(|p| self.substitute_pred(p, replace)).collect()),
+            Pred::Or(ps) => Pred::Or(ps.iter().map(|p| self.substitute_pred(p, replace)).collect()),
+        }
+    }
+
+    /// True if `0 <= dim < c` is certain.
+    fn within(&self, dim: &Dim, c: i64) -> bool {
+        let range = self.range(dim);
+        range.lo >= 0 && range.hi < i128::from(c)
+    }
+}
+
+fn mul(a: Range, b: Range) -> Range {
+    Range::hull([a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi])
+}
+
+fn div_range(a: Range, b: Range) -> Range {
+    if b.lo <= 0 {
+        return Range::new(MIN, MAX);
+    }
+    let floor = |x: i128, y: i128| x.div_euclid(y);
+    let low = floor(a.lo, b.lo).min(floor(a.lo, b.hi));
+    let high = (floor(a.hi, b.lo) + 1).max(floor(a.hi, b.hi) + 1);
+    let high = if a.lo >= 0 && b.lo == b.hi { -floor(-a.hi, b.lo) } else { high };
+    Range::new(low, high.min(if a.hi >= 0 { a.hi } else { high }))
+}
+
+/// `a / b` where `b` is a single term whose factors and coefficient divide every term of `a`.
+fn divide_exactly(a: &Dim, b: &Dim) -> Option<Dim> {
+    if a == b {
+        return Some(Dim::constant(1));
+    }
+    let [divisor] = b.terms() else { return None };
+    let mut terms = Vec::with_capacity(a.terms().len());
+    for term in a.terms() {
+        let mut factors = term.factors.clone();
+        for factor in &divisor.factors {
+            let position = factors.iter().position(|f| f == factor)?;
+            factors.remove(position);
+        }
+        if !divides(divisor.coef, term.coef) {
+            return None;
+        }
+        terms.push(Term { factors, coef: term.coef.wrapping_div(divisor.coef) });
+    }
+    Some(Dim::from_terms(terms))
+}
+
+/// Splits `a` into `(q, r)` with `a = c*q + r`, `q` taking every term whose coefficient is a multiple of `c`, and of
+/// the constant term the whole multiples.
+fn split_multiples(a: &Dim, c: i64) -> (Dim, Dim) {
+    let (mut whole, mut rest) = (Vec::new(), Vec::new());
+    for term in a.terms() {
+        if divides(c, term.coef) {
+            whole.push(Term { factors: term.factors.clone(), coef: term.coef / c });
+        } else if term.factors.is_empty() {
+            whole.push(Term { factors: Vec::new(), coef: floor_div(term.coef, c) });
+            rest.push(Term { factors: Vec::new(), coef: floor_mod(term.coef, c) });
+        } else {
+            rest.push(term.clone());
+        }
+    }
+    (Dim::from_terms(whole), Dim::from_terms(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setup() -> (Symbols, Dim, Dim) {
+        let mut symbols = Symbols::default();
+        let b = Dim::symbol(symbols.add("batch", 0, None, SymSource::Input));
+        let s = Dim::symbol(symbols.add("seq", 1, Some(512), SymSource::Input));
+        (symbols, b, s)
+    }
+
+    fn k(v: i64) -> Dim {
+        Dim::constant(v)
+    }
+
+    #[test]
+    fn reshape_with_minus_one_cancels() {
+        let (sy, b, s) = setup();
+        let total = Dim::product([&b, &s, &k(768)]);
+        assert_eq!(sy.floor_div(&total, &Dim::product([&b, &s, &k(12)])), k(64));
+        assert_eq!(sy.modulo(&total, &k(64)), k(0));
+    }
+
+    #[test]
+    fn floor_div_takes_whole_multiples_out() {
+        let (sy, _, s) = setup();
+        let a = &(&s * &k(4)) + &k(3);
+        assert_eq!(sy.floor_div(&a, &k(4)), s);
+        assert_eq!(sy.floor_div(&sy.floor_div(&s, &k(2)), &k(3)), sy.floor_div(&s, &k(6)));
+    }
+
+    #[test]
+    fn ranges_decide_min_and_predicates() {
+        let (sy, b, s) = setup();
+        assert_eq!(sy.min(&s, &k(512)), s);
+        assert_eq!(sy.max(&b, &k(0)), b);
+        assert_eq!(sy.prove(&Pred::Eq(s.clone(), k(0))), Some(false));
+        assert_eq!(sy.prove(&Pred::Eq(b.clone(), s.clone())), None);
+        assert_eq!(sy.range(&sy.ceil_div(&s, &k(16))), Range { lo: 1, hi: 32 });
+    }
+
+    #[test]
+    fn names_stay_unique() {
+        let (mut sy, _, _) = setup();
+        let id = sy.add("batch", 0, None, SymSource::Bind);
+        assert_eq!(sy.get(id).map(|s| s.name.as_str()), Some("batch_2"));
+    }
+}

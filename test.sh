@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Everything that needs no GPU: format check and all tests of the workspace.
+# The network is used for pinned packages and the pinned ONNX test data only.
+set -uo pipefail
+cd "$(dirname "$0")" || exit 1
+
+for tool in cargo python3; do
+    command -v "$tool" >/dev/null || { echo "test.sh: $tool is needed and was not found" >&2; exit 1; }
+done
+tests/conformance/fetch.sh || exit 1
+
+locked=()
+[ -e Cargo.lock ] && locked=(--locked)
+if cargo nextest --version >/dev/null 2>&1; then
+    tests=(cargo nextest run --workspace --no-fail-fast)
+else
+    tests=(cargo test --workspace --no-fail-fast)
+fi
+
+export CARGO_TERM_COLOR=never  # the log below is read again
+mkdir -p target
+log=target/test.log
+fmt=ok
+cargo fmt --check || fmt=FAILED
+result=ok
+"${tests[@]}" ${locked[@]+"${locked[@]}"} 2>&1 | tee "$log" || result=FAILED
+
+# Both runners end in one line of the same form; `cargo test` has one result line a test binary, summed here.
+counts=$(sed -n 's/^ *Summary \[[^]]*\] *//p' "$log" | tail -n 1)
+[ -n "$counts" ] || counts=$(awk '/^test result:/ { passed += $4; failed += $6; skipped += $8 }
+    END { printf "%d tests run: %d passed, %d failed, %d skipped", passed + failed, passed, failed, skipped }' "$log")
+printf '\nformat: %s\ntests: %s\nSummary [%9.3fs] %s\n' "$fmt" "$result" "$SECONDS" "$counts"
+[ "$fmt" = ok ] && [ "$result" = ok ]
