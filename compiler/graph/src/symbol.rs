@@ -120,7 +120,8 @@ impl Symbols {
                 Some(s) => Range::new(i128::from(s.lo), s.hi.map_or(MAX, i128::from)),
                 None => Range::new(MIN, MAX),
             },
-            Atom::FloorDiv(a, b) | Atom::CeilDiv(a, b) => div_range(self.range(a), self.range(b)),
+            Atom::FloorDiv(a, b) => div_range(self.range(a), self.range(b), i128::div_euclid),
+            Atom::CeilDiv(a, b) => div_range(self.range(a), self.range(b), |x, y| -((-x).div_euclid(y))),
             Atom::Mod(a, b) => {
                 let (a, b) = (self.range(a), self.range(b));
                 if b.lo > 0 {
@@ -344,15 +345,12 @@ fn mul(a: Range, b: Range) -> Range {
     Range::hull([a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi])
 }
 
-fn div_range(a: Range, b: Range) -> Range {
+/// Bounds of a quotient from its corners, which suffice as rounded division is monotone in both arguments by sign.
+fn div_range(a: Range, b: Range, round: impl Fn(i128, i128) -> i128) -> Range {
     if b.lo <= 0 {
         return Range::new(MIN, MAX);
     }
-    let floor = |x: i128, y: i128| x.div_euclid(y);
-    let low = floor(a.lo, b.lo).min(floor(a.lo, b.hi));
-    let high = (floor(a.hi, b.lo) + 1).max(floor(a.hi, b.hi) + 1);
-    let high = if a.lo >= 0 && b.lo == b.hi { -floor(-a.hi, b.lo) } else { high };
-    Range::new(low, high.min(if a.hi >= 0 { a.hi } else { high }))
+    Range::hull([round(a.lo, b.lo), round(a.lo, b.hi), round(a.hi, b.lo), round(a.hi, b.hi)])
 }
 
 /// `a / b` where `b` is a single term whose factors and coefficient divide every term of `a`.
