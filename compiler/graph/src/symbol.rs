@@ -294,6 +294,14 @@ impl Symbols {
         }
     }
 
+    /// Clamps a slice bound the way NumPy does: a negative one counts from the end, then into `0..=extent`.
+    pub fn clamp_slice(&self, bound: &Dim, extent: &Dim) -> Dim {
+        let zero = Dim::constant(0);
+        let negative = Pred::Le(bound.clone(), Dim::constant(-1));
+        let shifted = self.select(&negative, &(bound + extent), bound);
+        self.max(&zero, &self.min(&shifted, extent))
+    }
+
     /// Replaces symbols and simplifies again.
     pub fn substitute(&self, dim: &Dim, replace: &dyn Fn(SymId) -> Option<Dim>) -> Dim {
         let mut sum = Dim::constant(0);

@@ -1,7 +1,7 @@
 //! Building blocks that move elements: each is one pure index map.
 
 use crate::builder::{BuildError, Builder, Point};
-use crate::dim::{Dim, Pred};
+use crate::dim::Dim;
 use crate::expr::{BinOp, ExprId};
 use crate::graph::ValueId;
 
@@ -295,12 +295,4 @@ fn reshape_group(p: &mut Point<'_>, from: &[Dim], to: &[Dim], old: Span, new: Sp
         };
         out.push(value);
     }
-}
-
-/// Clamps a slice bound the way NumPy does: negative counts from the end, then into `0..=extent`.
-pub fn clamp_slice(symbols: &crate::symbol::Symbols, bound: &Dim, extent: &Dim) -> Dim {
-    let zero = Dim::constant(0);
-    let negative = Pred::Le(bound.clone(), Dim::constant(-1));
-    let shifted = symbols.select(&negative, &(bound + extent), bound);
-    symbols.max(&zero, &symbols.min(&shifted, extent))
 }

@@ -1,0 +1,9 @@
+//! The ONNX front end: a file becomes a verified graph, or a list of everything that is wrong with it.
+//!
+//! [`operator`] is the interface that the files under `ops/` implement, one an operator.
+
+pub mod operator;
+mod ops;
+pub mod value;
+
+pub use ops::OPERATORS;
