@@ -4,6 +4,9 @@
 
 pub mod operator;
 mod ops;
+#[cfg(test)]
+#[allow(dead_code, reason = "each operator's tests use a part of it")]
+mod ops_testing;
 pub mod value;
 
 pub use ops::OPERATORS;

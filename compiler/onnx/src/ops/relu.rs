@@ -35,3 +35,21 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     })?;
     Ok(vec![y.into()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::OPERATOR;
+    use crate::ops_testing::{bools, check, f32s, refusal, value};
+
+    #[test]
+    fn nan_stays() {
+        let x = f32s(&[3], &[-1.5, f32::NAN, 2.0]);
+        check(&OPERATOR, &[], &[value(x)], &[f32s(&[3], &[0.0, f32::NAN, 2.0])]);
+    }
+
+    #[test]
+    fn bool_is_refused() {
+        let error = refusal(&OPERATOR, &[], &[value(bools(&[1], &[true]))]);
+        assert_eq!(error.to_string(), "max is not defined on bool");
+    }
+}
