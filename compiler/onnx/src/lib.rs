@@ -1,7 +1,9 @@
 //! The ONNX front end: a file becomes a verified graph, or a list of everything that is wrong with it.
 //!
-//! [`operator`] is the interface that the files under `ops/` implement, one an operator.
+//! [`operator`] is the interface that the files under `ops/` implement, one an operator. [`hosted`]
+//! runs the host operators' runtime files.
 
+pub mod hosted;
 pub mod operator;
 mod ops;
 #[cfg(test)]
@@ -9,4 +11,4 @@ mod ops;
 mod ops_testing;
 pub mod value;
 
-pub use ops::OPERATORS;
+pub use ops::{HOST_OPS, OPERATORS};

@@ -2,7 +2,7 @@
 
 mod list;
 
-pub use list::OPERATORS;
+pub use list::{HOST_OPS, OPERATORS};
 
 use crate::operator::Operator;
 

@@ -6,9 +6,7 @@ use std::path::Path;
 /// A generated list: the folder it gathers, what each file declares, how the list is written.
 struct List {
     folder: &'static str,
-    /// A file is gathered if it contains this.
-    marker: &'static str,
-    /// Name of the const in each file.
+    /// Every const whose name ends so is gathered: `pub const ITEM: Type`, or `pub const NAME_ITEM: Type`.
     item: &'static str,
     /// Doc line, name and type of the list.
     doc: &'static str,
@@ -20,7 +18,6 @@ struct List {
 const LISTS: &[List] = &[
     List {
         folder: "compiler/onnx/src/ops",
-        marker: "pub const OPERATOR: Operator",
         item: "OPERATOR",
         doc: "All operators.",
         name: "OPERATORS",
@@ -29,7 +26,6 @@ const LISTS: &[List] = &[
     },
     List {
         folder: "compiler/onnx/src/ops",
-        marker: "pub const HOST: HostOp",
         item: "HOST",
         doc: "All host operators.",
         name: "HOST_OPS",
@@ -38,7 +34,6 @@ const LISTS: &[List] = &[
     },
     List {
         folder: "compiler/graph/src/region",
-        marker: "pub const KIND: RegionKind",
         item: "KIND",
         doc: "All region kinds.",
         name: "KINDS",
@@ -90,13 +85,22 @@ fn render(root: &Path, folder: &str) -> String {
         writeln!(out, "\n#[path = \"{stem}.rs\"]\nmod {stem};").unwrap();
     }
     for list in lists {
-        let members: Vec<&str> =
-            files.iter().filter(|(_, text)| text.contains(list.marker)).map(|(stem, _)| stem.as_str()).collect();
         writeln!(out, "\n/// {}\n#[rustfmt::skip]\npub const {}: &[&{}] = &[", list.doc, list.name, list.ty).unwrap();
-        for member in members {
-            writeln!(out, "    &{member}::{},", list.item).unwrap();
+        for (stem, text) in &files {
+            for name in consts(text, list) {
+                writeln!(out, "    &{stem}::{name},").unwrap();
+            }
         }
         writeln!(out, "];").unwrap();
     }
     out
+}
+
+/// Names of a file's consts that belong in a list, in order.
+fn consts<'a>(text: &'a str, list: &List) -> Vec<&'a str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("pub const ")?.split_once(':'))
+        .filter(|(name, rest)| name.ends_with(list.item) && rest.trim_start().starts_with(&format!("{} ", list.ty)))
+        .map(|(name, _)| name)
+        .collect()
 }
