@@ -1,0 +1,8 @@
+//! Loop nests: what is computed by the generic way, after fusion, with physical addresses.
+//!
+//! - [`layout`]: order and blocking of dims in memory. [`index`]: index expressions as polynomials.
+//! - [`kernel`]: the data that back ends print. [`fuse`]: building it from graph nodes.
+
+pub mod index;
+pub mod kernel;
+pub mod layout;
