@@ -17,12 +17,14 @@ mod contents;
 mod control;
 mod error;
 mod movement;
+mod order;
 mod point;
 mod pointwise;
 mod reduction;
 
 use std::sync::Arc;
 
+pub use control::Mark;
 pub use error::BuildError;
 pub use point::Point;
 

@@ -91,6 +91,11 @@ impl Symbols {
         self.table.iter().enumerate().map(|(i, s)| (SymId(i as u32), s))
     }
 
+    /// Drops all symbols but the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        self.table.truncate(len);
+    }
+
     /// Number of symbols.
     pub fn len(&self) -> usize {
         self.table.len()

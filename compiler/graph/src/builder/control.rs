@@ -7,6 +7,13 @@ use crate::node::{If, Loop, Op, Scan};
 use crate::symbol::SymSource;
 use crate::ty::Type;
 
+/// A position in the tables of symbols and guards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    symbols: usize,
+    guards: usize,
+}
+
 impl Builder {
     /// Opens the graph of a body; values of the graph outside cannot be named until [`Builder::end_body`].
     pub fn begin_body(&mut self) -> Result<(), BuildError> {
@@ -41,6 +48,25 @@ impl Builder {
         let id = self.input("", value.ty);
         self.set_contents(id, value.contents);
         Ok(id)
+    }
+
+    /// Where the tables of symbols and guards end now, for [`Builder::forget_since`].
+    pub fn mark(&self) -> Mark {
+        Mark { symbols: self.model.symbols.len(), guards: self.model.guards.len() }
+    }
+
+    /// Drops the symbols and guards that came after a mark. Everything that mentions them must be gone: what was built
+    /// since is a body that was closed and is not used.
+    pub fn forget_since(&mut self, mark: Mark) {
+        self.model.symbols.truncate(mark.symbols);
+        self.model.guards.truncate(mark.guards);
+    }
+
+    /// Whether a size mentions a symbol that came after a mark.
+    pub fn is_since(&self, mark: Mark, dim: &Dim) -> bool {
+        let mut since = false;
+        dim.for_each_symbol(&mut |s| since |= s.0 as usize >= mark.symbols);
+        since
     }
 
     /// A fresh symbol for a size that only the running model knows.
