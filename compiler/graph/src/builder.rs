@@ -317,6 +317,16 @@ impl Builder {
         self.push(Op::Region(region), operands.to_vec(), types, Vec::new())
     }
 
+    /// A region with one result.
+    pub fn region_one(
+        &mut self,
+        kind: &'static RegionKind,
+        attrs: Attrs,
+        operands: &[ValueId],
+    ) -> Result<ValueId, BuildError> {
+        one(&self.region(kind, attrs, operands)?)
+    }
+
     fn region_body(&mut self, kind: &RegionKind, attrs: &Attrs, operands: &[ValueId]) -> Result<(), BuildError> {
         let inputs = self.body_inputs(operands)?;
         let results = (kind.body)(self, attrs, &inputs)?;

@@ -8,7 +8,7 @@ use crate::graph::ValueId;
 
 mod list;
 
-pub use list::KINDS;
+pub use list::*;
 
 /// A kind of region. Two are equal if their names are.
 pub struct RegionKind {
@@ -33,4 +33,22 @@ impl std::fmt::Debug for RegionKind {
 /// The kind of this name.
 pub fn by_name(name: &str) -> Option<&'static RegionKind> {
     KINDS.iter().find(|k| k.name == name).copied()
+}
+
+/// Operands of a region, which must be exactly so many.
+fn operands<const N: usize>(kind: &'static str, found: &[ValueId]) -> Result<[ValueId; N], BuildError> {
+    found.try_into().map_err(|_| BuildError::Operand {
+        what: format!("operands of {kind}"),
+        expected: N.to_string(),
+        found: found.len().to_string(),
+    })
+}
+
+/// An attribute that must be there.
+fn attribute<T>(name: &str, found: Option<T>, expected: &str) -> Result<T, BuildError> {
+    found.ok_or_else(|| BuildError::Attr {
+        name: name.to_string(),
+        expected: expected.to_string(),
+        found: "nothing or another type".to_string(),
+    })
 }

@@ -82,7 +82,7 @@ fn render(root: &Path, folder: &str) -> String {
         }
     }
     for (stem, _) in &files {
-        writeln!(out, "\n#[path = \"{stem}.rs\"]\nmod {stem};").unwrap();
+        writeln!(out, "\n#[path = \"{stem}.rs\"]\npub mod {stem};").unwrap();
     }
     for list in lists {
         writeln!(out, "\n/// {}\n#[rustfmt::skip]\npub const {}: &[&{}] = &[", list.doc, list.name, list.ty).unwrap();

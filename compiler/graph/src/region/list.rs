@@ -2,7 +2,30 @@
 
 use crate::region::RegionKind;
 
+#[path = "contract.rs"]
+pub mod contract;
+
+#[path = "conv.rs"]
+pub mod conv;
+
+#[path = "norm.rs"]
+pub mod norm;
+
+#[path = "pool.rs"]
+pub mod pool;
+
+#[path = "softmax.rs"]
+pub mod softmax;
+
+#[path = "window.rs"]
+pub mod window;
+
 /// All region kinds.
 #[rustfmt::skip]
 pub const KINDS: &[&RegionKind] = &[
+    &contract::KIND,
+    &conv::KIND,
+    &norm::KIND,
+    &pool::KIND,
+    &softmax::KIND,
 ];

@@ -4,7 +4,7 @@ use crate::operator::Operator;
 use graph::host::HostOp;
 
 #[path = "relu.rs"]
-mod relu;
+pub mod relu;
 
 /// All operators.
 #[rustfmt::skip]
