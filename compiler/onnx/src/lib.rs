@@ -9,6 +9,7 @@ mod ops;
 #[cfg(test)]
 #[allow(dead_code, reason = "each operator's tests use a part of it")]
 mod ops_testing;
+mod pointwise;
 pub mod value;
 
 pub use ops::{HOST_OPS, OPERATORS};

@@ -1,0 +1,53 @@
+//! Erf: Gauss error function.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__Erf.html>
+//!
+//! | opset | change |
+//! |---|---|
+//! | 9 | first |
+//! | 13 | bfloat16 |
+//!
+//! Dtypes: all floats.
+
+use graph::builder::BuildError;
+use graph::expr::UnOp;
+
+use crate::operator::{Ctx, Operator, exactly};
+use crate::pointwise;
+use crate::value::ImportValue;
+
+pub const OPERATOR: Operator = Operator {
+    name: "Erf",
+    domain: "",
+    versions: &[9, 13],
+    inputs: exactly(1),
+    outputs: exactly(1),
+    attrs: &[],
+    build,
+};
+
+fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
+    pointwise::unary(ctx, UnOp::Erf, pointwise::FLOATS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OPERATOR;
+    use crate::ops_testing::{check, f32s, i64s, refusal, value};
+
+    #[test]
+    fn special_values() {
+        check(
+            &OPERATOR,
+            &[],
+            &[value(f32s(&[4], &[-0.5, 0.0, 1.0, 9.0]))],
+            &[f32s(&[4], &[-0.5204999, 0.0, 0.8427008, 1.0])],
+        );
+    }
+
+    #[test]
+    fn integers_are_refused() {
+        let error = refusal(&OPERATOR, &[], &[value(i64s(&[1], &[1]))]);
+        assert_eq!(error.to_string(), "dtype i64 is not supported for input 0 of Erf; supported: floats");
+    }
+}

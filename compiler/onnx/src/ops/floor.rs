@@ -1,0 +1,54 @@
+//! Floor: the nearest integer below; integers, infinities and NaN stay.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__Floor.html>
+//!
+//! | opset | change |
+//! |---|---|
+//! | 1 | first |
+//! | 6 | `consumed_inputs` gone |
+//! | 13 | bfloat16 |
+//!
+//! Dtypes: all floats.
+
+use graph::builder::BuildError;
+use graph::expr::UnOp;
+
+use crate::operator::{AttrKind, Ctx, Operator, attr, exactly};
+use crate::pointwise;
+use crate::value::ImportValue;
+
+pub const OPERATOR: Operator = Operator {
+    name: "Floor",
+    domain: "",
+    versions: &[1, 6, 13],
+    inputs: exactly(1),
+    outputs: exactly(1),
+    attrs: &[attr("consumed_inputs", AttrKind::Ints)],
+    build,
+};
+
+fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
+    pointwise::unary(ctx, UnOp::Floor, pointwise::FLOATS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OPERATOR;
+    use crate::ops_testing::{check, f32s, i64s, refusal, value};
+
+    #[test]
+    fn special_values() {
+        check(
+            &OPERATOR,
+            &[],
+            &[value(f32s(&[3], &[-1.5, 1.8, f32::NEG_INFINITY]))],
+            &[f32s(&[3], &[-2.0, 1.0, f32::NEG_INFINITY])],
+        );
+    }
+
+    #[test]
+    fn integers_are_refused() {
+        let error = refusal(&OPERATOR, &[], &[value(i64s(&[1], &[1]))]);
+        assert_eq!(error.to_string(), "dtype i64 is not supported for input 0 of Floor; supported: floats");
+    }
+}
