@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 pub use control::Mark;
 pub use error::BuildError;
+pub use movement::wrap_index;
 pub use point::Point;
 
 use crate::attrs::Attrs;

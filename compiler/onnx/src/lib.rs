@@ -10,6 +10,7 @@ mod ops;
 #[allow(dead_code, reason = "each operator's tests use a part of it")]
 mod ops_testing;
 mod pointwise;
+mod scatter_mode;
 pub mod value;
 
 pub use ops::{HOST_OPS, OPERATORS};

@@ -188,7 +188,7 @@ impl Builder {
 }
 
 /// An index of any integer dtype as i64, negative ones counted from the end of `extent`.
-pub(crate) fn wrap_index(p: &mut Point<'_>, position: ExprId, extent: &Dim) -> ExprId {
+pub fn wrap_index(p: &mut Point<'_>, position: ExprId, extent: &Dim) -> ExprId {
     let position = p.cast(position, crate::dtype::DType::I64);
     let (zero, extent) = (p.int(0), p.dim(extent));
     let negative = p.lt(position, zero);

@@ -3,6 +3,7 @@
 use crate::operator::Operator;
 use graph::host::HostOp;
 
+<<<<<<< HEAD
 #[path = "abs.rs"]
 mod abs;
 
@@ -146,6 +147,13 @@ mod pow;
 
 #[path = "reciprocal.rs"]
 mod reciprocal;
+=======
+#[path = "compress.rs"]
+mod compress;
+
+#[path = "non_zero.rs"]
+mod non_zero;
+>>>>>>> f8f1215 (NonZero, Compress, TopK, Scatter, ScatterElements, ScatterND)
 
 #[path = "relu.rs"]
 pub mod relu;
@@ -201,9 +209,22 @@ mod thresholded_relu;
 #[path = "xor.rs"]
 mod xor;
 
+#[path = "scatter.rs"]
+mod scatter;
+
+#[path = "scatter_elements.rs"]
+mod scatter_elements;
+
+#[path = "scatter_nd.rs"]
+mod scatter_nd;
+
+#[path = "top_k.rs"]
+mod top_k;
+
 /// All operators.
 #[rustfmt::skip]
 pub const OPERATORS: &[&Operator] = &[
+<<<<<<< HEAD
     &abs::OPERATOR,
     &acos::OPERATOR,
     &acosh::OPERATOR,
@@ -270,6 +291,15 @@ pub const OPERATORS: &[&Operator] = &[
     &tanh::OPERATOR,
     &thresholded_relu::OPERATOR,
     &xor::OPERATOR,
+=======
+    &compress::OPERATOR,
+    &non_zero::OPERATOR,
+    &relu::OPERATOR,
+    &scatter::OPERATOR,
+    &scatter_elements::OPERATOR,
+    &scatter_nd::OPERATOR,
+    &top_k::OPERATOR,
+>>>>>>> f8f1215 (NonZero, Compress, TopK, Scatter, ScatterElements, ScatterND)
 ];
 
 /// All host operators.
