@@ -3,211 +3,20 @@
 use crate::operator::Operator;
 use graph::host::HostOp;
 
-<<<<<<< HEAD
-#[path = "abs.rs"]
-mod abs;
+#[path = "array_feature_extractor.rs"]
+mod array_feature_extractor;
 
-#[path = "acos.rs"]
-mod acos;
-
-#[path = "acosh.rs"]
-mod acosh;
-
-#[path = "add.rs"]
-mod add;
-
-#[path = "and.rs"]
-mod and;
-
-#[path = "asin.rs"]
-mod asin;
-
-#[path = "asinh.rs"]
-mod asinh;
-
-#[path = "atan.rs"]
-mod atan;
-
-#[path = "atanh.rs"]
-mod atanh;
-
-#[path = "bit_shift.rs"]
-mod bit_shift;
-
-#[path = "bitwise_and.rs"]
-mod bitwise_and;
-
-#[path = "bitwise_not.rs"]
-mod bitwise_not;
-
-#[path = "bitwise_or.rs"]
-mod bitwise_or;
-
-#[path = "bitwise_xor.rs"]
-mod bitwise_xor;
-
-#[path = "ceil.rs"]
-mod ceil;
-
-#[path = "celu.rs"]
-mod celu;
-
-#[path = "clip.rs"]
-mod clip;
-
-#[path = "cos.rs"]
-mod cos;
-
-#[path = "cosh.rs"]
-mod cosh;
-
-#[path = "div.rs"]
-mod div;
-
-#[path = "elu.rs"]
-mod elu;
-
-#[path = "equal.rs"]
-mod equal;
-
-#[path = "erf.rs"]
-mod erf;
-
-#[path = "exp.rs"]
-mod exp;
-
-#[path = "floor.rs"]
-mod floor;
-
-#[path = "gelu.rs"]
-mod gelu;
-
-#[path = "greater.rs"]
-mod greater;
-
-#[path = "greater_or_equal.rs"]
-mod greater_or_equal;
-
-#[path = "hard_sigmoid.rs"]
-mod hard_sigmoid;
-
-#[path = "hard_swish.rs"]
-mod hard_swish;
-
-#[path = "is_inf.rs"]
-mod is_inf;
-
-#[path = "is_nan.rs"]
-mod is_nan;
-
-#[path = "leaky_relu.rs"]
-mod leaky_relu;
-
-#[path = "less.rs"]
-mod less;
-
-#[path = "less_or_equal.rs"]
-mod less_or_equal;
-
-#[path = "log.rs"]
-mod log;
-
-#[path = "max.rs"]
-mod max;
-
-#[path = "mean.rs"]
-mod mean;
-
-#[path = "min.rs"]
-mod min;
-
-#[path = "mish.rs"]
-mod mish;
-
-#[path = "mod_.rs"]
-mod mod_;
-
-#[path = "mul.rs"]
-mod mul;
-
-#[path = "neg.rs"]
-mod neg;
-
-#[path = "not.rs"]
-mod not;
-
-#[path = "or.rs"]
-mod or;
-
-#[path = "p_relu.rs"]
-mod p_relu;
-
-#[path = "pow.rs"]
-mod pow;
-
-#[path = "reciprocal.rs"]
-mod reciprocal;
-=======
 #[path = "compress.rs"]
 mod compress;
 
+#[path = "non_max_suppression.rs"]
+mod non_max_suppression;
+
 #[path = "non_zero.rs"]
 mod non_zero;
->>>>>>> f8f1215 (NonZero, Compress, TopK, Scatter, ScatterElements, ScatterND)
 
 #[path = "relu.rs"]
-pub mod relu;
-
-#[path = "round.rs"]
-mod round;
-
-#[path = "selu.rs"]
-mod selu;
-
-#[path = "shrink.rs"]
-mod shrink;
-
-#[path = "sigmoid.rs"]
-mod sigmoid;
-
-#[path = "sign.rs"]
-mod sign;
-
-#[path = "sin.rs"]
-mod sin;
-
-#[path = "sinh.rs"]
-mod sinh;
-
-#[path = "softplus.rs"]
-mod softplus;
-
-#[path = "softsign.rs"]
-mod softsign;
-
-#[path = "sqrt.rs"]
-mod sqrt;
-
-#[path = "sub.rs"]
-mod sub;
-
-#[path = "sum.rs"]
-mod sum;
-
-#[path = "swish.rs"]
-mod swish;
-
-#[path = "tan.rs"]
-mod tan;
-
-#[path = "tanh.rs"]
-mod tanh;
-
-#[path = "thresholded_relu.rs"]
-mod thresholded_relu;
-
-#[path = "xor.rs"]
-mod xor;
+mod relu;
 
 #[path = "scatter.rs"]
 mod scatter;
@@ -221,85 +30,22 @@ mod scatter_nd;
 #[path = "top_k.rs"]
 mod top_k;
 
+#[path = "unique.rs"]
+mod unique;
+
 /// All operators.
 #[rustfmt::skip]
 pub const OPERATORS: &[&Operator] = &[
-<<<<<<< HEAD
-    &abs::OPERATOR,
-    &acos::OPERATOR,
-    &acosh::OPERATOR,
-    &add::OPERATOR,
-    &and::OPERATOR,
-    &asin::OPERATOR,
-    &asinh::OPERATOR,
-    &atan::OPERATOR,
-    &atanh::OPERATOR,
-    &bit_shift::OPERATOR,
-    &bitwise_and::OPERATOR,
-    &bitwise_not::OPERATOR,
-    &bitwise_or::OPERATOR,
-    &bitwise_xor::OPERATOR,
-    &ceil::OPERATOR,
-    &celu::OPERATOR,
-    &clip::OPERATOR,
-    &cos::OPERATOR,
-    &cosh::OPERATOR,
-    &div::OPERATOR,
-    &elu::OPERATOR,
-    &equal::OPERATOR,
-    &erf::OPERATOR,
-    &exp::OPERATOR,
-    &floor::OPERATOR,
-    &gelu::OPERATOR,
-    &greater::OPERATOR,
-    &greater_or_equal::OPERATOR,
-    &hard_sigmoid::OPERATOR,
-    &hard_swish::OPERATOR,
-    &is_inf::OPERATOR,
-    &is_nan::OPERATOR,
-    &leaky_relu::OPERATOR,
-    &less::OPERATOR,
-    &less_or_equal::OPERATOR,
-    &log::OPERATOR,
-    &max::OPERATOR,
-    &mean::OPERATOR,
-    &min::OPERATOR,
-    &mish::OPERATOR,
-    &mod_::OPERATOR,
-    &mul::OPERATOR,
-    &neg::OPERATOR,
-    &not::OPERATOR,
-    &or::OPERATOR,
-    &p_relu::OPERATOR,
-    &pow::OPERATOR,
-    &reciprocal::OPERATOR,
-    &relu::OPERATOR,
-    &round::OPERATOR,
-    &selu::OPERATOR,
-    &shrink::OPERATOR,
-    &sigmoid::OPERATOR,
-    &sign::OPERATOR,
-    &sin::OPERATOR,
-    &sinh::OPERATOR,
-    &softplus::OPERATOR,
-    &softsign::OPERATOR,
-    &sqrt::OPERATOR,
-    &sub::OPERATOR,
-    &sum::OPERATOR,
-    &swish::OPERATOR,
-    &tan::OPERATOR,
-    &tanh::OPERATOR,
-    &thresholded_relu::OPERATOR,
-    &xor::OPERATOR,
-=======
+    &array_feature_extractor::OPERATOR,
     &compress::OPERATOR,
+    &non_max_suppression::OPERATOR,
     &non_zero::OPERATOR,
     &relu::OPERATOR,
     &scatter::OPERATOR,
     &scatter_elements::OPERATOR,
     &scatter_nd::OPERATOR,
     &top_k::OPERATOR,
->>>>>>> f8f1215 (NonZero, Compress, TopK, Scatter, ScatterElements, ScatterND)
+    &unique::OPERATOR,
 ];
 
 /// All host operators.
