@@ -3,49 +3,309 @@
 use crate::operator::Operator;
 use graph::host::HostOp;
 
+#[path = "abs.rs"]
+pub mod abs;
+
+#[path = "acos.rs"]
+pub mod acos;
+
+#[path = "acosh.rs"]
+pub mod acosh;
+
+#[path = "add.rs"]
+pub mod add;
+
+#[path = "and.rs"]
+pub mod and;
+
 #[path = "array_feature_extractor.rs"]
-mod array_feature_extractor;
+pub mod array_feature_extractor;
+
+#[path = "asin.rs"]
+pub mod asin;
+
+#[path = "asinh.rs"]
+pub mod asinh;
+
+#[path = "atan.rs"]
+pub mod atan;
+
+#[path = "atanh.rs"]
+pub mod atanh;
+
+#[path = "bit_shift.rs"]
+pub mod bit_shift;
+
+#[path = "bitwise_and.rs"]
+pub mod bitwise_and;
+
+#[path = "bitwise_not.rs"]
+pub mod bitwise_not;
+
+#[path = "bitwise_or.rs"]
+pub mod bitwise_or;
+
+#[path = "bitwise_xor.rs"]
+pub mod bitwise_xor;
+
+#[path = "ceil.rs"]
+pub mod ceil;
+
+#[path = "celu.rs"]
+pub mod celu;
+
+#[path = "clip.rs"]
+pub mod clip;
 
 #[path = "compress.rs"]
-mod compress;
+pub mod compress;
+
+#[path = "cos.rs"]
+pub mod cos;
+
+#[path = "cosh.rs"]
+pub mod cosh;
+
+#[path = "div.rs"]
+pub mod div;
+
+#[path = "elu.rs"]
+pub mod elu;
+
+#[path = "equal.rs"]
+pub mod equal;
+
+#[path = "erf.rs"]
+pub mod erf;
+
+#[path = "exp.rs"]
+pub mod exp;
+
+#[path = "floor.rs"]
+pub mod floor;
+
+#[path = "gelu.rs"]
+pub mod gelu;
+
+#[path = "greater.rs"]
+pub mod greater;
+
+#[path = "greater_or_equal.rs"]
+pub mod greater_or_equal;
+
+#[path = "hard_sigmoid.rs"]
+pub mod hard_sigmoid;
+
+#[path = "hard_swish.rs"]
+pub mod hard_swish;
+
+#[path = "is_inf.rs"]
+pub mod is_inf;
+
+#[path = "is_nan.rs"]
+pub mod is_nan;
+
+#[path = "leaky_relu.rs"]
+pub mod leaky_relu;
+
+#[path = "less.rs"]
+pub mod less;
+
+#[path = "less_or_equal.rs"]
+pub mod less_or_equal;
+
+#[path = "log.rs"]
+pub mod log;
+
+#[path = "max.rs"]
+pub mod max;
+
+#[path = "mean.rs"]
+pub mod mean;
+
+#[path = "min.rs"]
+pub mod min;
+
+#[path = "mish.rs"]
+pub mod mish;
+
+#[path = "mod_.rs"]
+pub mod mod_;
+
+#[path = "mul.rs"]
+pub mod mul;
+
+#[path = "neg.rs"]
+pub mod neg;
 
 #[path = "non_max_suppression.rs"]
-mod non_max_suppression;
+pub mod non_max_suppression;
 
 #[path = "non_zero.rs"]
-mod non_zero;
+pub mod non_zero;
+
+#[path = "not.rs"]
+pub mod not;
+
+#[path = "or.rs"]
+pub mod or;
+
+#[path = "p_relu.rs"]
+pub mod p_relu;
+
+#[path = "pow.rs"]
+pub mod pow;
+
+#[path = "reciprocal.rs"]
+pub mod reciprocal;
 
 #[path = "relu.rs"]
-mod relu;
+pub mod relu;
+
+#[path = "round.rs"]
+pub mod round;
 
 #[path = "scatter.rs"]
-mod scatter;
+pub mod scatter;
 
 #[path = "scatter_elements.rs"]
-mod scatter_elements;
+pub mod scatter_elements;
 
 #[path = "scatter_nd.rs"]
-mod scatter_nd;
+pub mod scatter_nd;
+
+#[path = "selu.rs"]
+pub mod selu;
+
+#[path = "shrink.rs"]
+pub mod shrink;
+
+#[path = "sigmoid.rs"]
+pub mod sigmoid;
+
+#[path = "sign.rs"]
+pub mod sign;
+
+#[path = "sin.rs"]
+pub mod sin;
+
+#[path = "sinh.rs"]
+pub mod sinh;
+
+#[path = "softplus.rs"]
+pub mod softplus;
+
+#[path = "softsign.rs"]
+pub mod softsign;
+
+#[path = "sqrt.rs"]
+pub mod sqrt;
+
+#[path = "sub.rs"]
+pub mod sub;
+
+#[path = "sum.rs"]
+pub mod sum;
+
+#[path = "swish.rs"]
+pub mod swish;
+
+#[path = "tan.rs"]
+pub mod tan;
+
+#[path = "tanh.rs"]
+pub mod tanh;
+
+#[path = "thresholded_relu.rs"]
+pub mod thresholded_relu;
 
 #[path = "top_k.rs"]
-mod top_k;
+pub mod top_k;
 
 #[path = "unique.rs"]
-mod unique;
+pub mod unique;
+
+#[path = "xor.rs"]
+pub mod xor;
 
 /// All operators.
 #[rustfmt::skip]
 pub const OPERATORS: &[&Operator] = &[
+    &abs::OPERATOR,
+    &acos::OPERATOR,
+    &acosh::OPERATOR,
+    &add::OPERATOR,
+    &and::OPERATOR,
     &array_feature_extractor::OPERATOR,
+    &asin::OPERATOR,
+    &asinh::OPERATOR,
+    &atan::OPERATOR,
+    &atanh::OPERATOR,
+    &bit_shift::OPERATOR,
+    &bitwise_and::OPERATOR,
+    &bitwise_not::OPERATOR,
+    &bitwise_or::OPERATOR,
+    &bitwise_xor::OPERATOR,
+    &ceil::OPERATOR,
+    &celu::OPERATOR,
+    &clip::OPERATOR,
     &compress::OPERATOR,
+    &cos::OPERATOR,
+    &cosh::OPERATOR,
+    &div::OPERATOR,
+    &elu::OPERATOR,
+    &equal::OPERATOR,
+    &erf::OPERATOR,
+    &exp::OPERATOR,
+    &floor::OPERATOR,
+    &gelu::OPERATOR,
+    &greater::OPERATOR,
+    &greater_or_equal::OPERATOR,
+    &hard_sigmoid::OPERATOR,
+    &hard_swish::OPERATOR,
+    &is_inf::OPERATOR,
+    &is_nan::OPERATOR,
+    &leaky_relu::OPERATOR,
+    &less::OPERATOR,
+    &less_or_equal::OPERATOR,
+    &log::OPERATOR,
+    &max::OPERATOR,
+    &mean::OPERATOR,
+    &min::OPERATOR,
+    &mish::OPERATOR,
+    &mod_::OPERATOR,
+    &mul::OPERATOR,
+    &neg::OPERATOR,
     &non_max_suppression::OPERATOR,
     &non_zero::OPERATOR,
+    &not::OPERATOR,
+    &or::OPERATOR,
+    &p_relu::OPERATOR,
+    &pow::OPERATOR,
+    &reciprocal::OPERATOR,
     &relu::OPERATOR,
+    &round::OPERATOR,
     &scatter::OPERATOR,
     &scatter_elements::OPERATOR,
     &scatter_nd::OPERATOR,
+    &selu::OPERATOR,
+    &shrink::OPERATOR,
+    &sigmoid::OPERATOR,
+    &sign::OPERATOR,
+    &sin::OPERATOR,
+    &sinh::OPERATOR,
+    &softplus::OPERATOR,
+    &softsign::OPERATOR,
+    &sqrt::OPERATOR,
+    &sub::OPERATOR,
+    &sum::OPERATOR,
+    &swish::OPERATOR,
+    &tan::OPERATOR,
+    &tanh::OPERATOR,
+    &thresholded_relu::OPERATOR,
     &top_k::OPERATOR,
     &unique::OPERATOR,
+    &xor::OPERATOR,
 ];
 
 /// All host operators.
