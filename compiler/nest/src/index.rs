@@ -10,7 +10,7 @@ use graph::symbol::{SymSource, Symbols};
 pub struct IndexSpace {
     symbols: Symbols,
     first: u32,
-    count: u32,
+    extents: Vec<Dim>,
 }
 
 impl IndexSpace {
@@ -22,7 +22,7 @@ impl IndexSpace {
             let hi = symbols.range(extent).upper().map(|h| (h - 1).max(0));
             symbols.add(&format!("i{k}"), 0, hi, SymSource::Bind);
         }
-        IndexSpace { symbols, first, count: extents.len() as u32 }
+        IndexSpace { symbols, first, extents: extents.to_vec() }
     }
 
     /// The table with the index variables in it.
@@ -38,7 +38,7 @@ impl IndexSpace {
     /// The index variable that a symbol is.
     pub fn as_variable(&self, symbol: SymId) -> Option<usize> {
         let offset = symbol.0.checked_sub(self.first)?;
-        (offset < self.count).then_some(offset as usize)
+        ((offset as usize) < self.extents.len()).then_some(offset as usize)
     }
 
     /// An i64 expression as a polynomial of sizes and index variables; `None` if it depends on data.
@@ -130,9 +130,36 @@ impl IndexSpace {
         None
     }
 
+    /// Whether an index variable occurs.
+    pub fn has_variable(&self, dim: &Dim) -> bool {
+        let mut found = false;
+        dim.for_each_symbol(&mut |s| found |= self.as_variable(s).is_some());
+        found
+    }
+
+    /// Whether a polynomial is certainly not negative, for all indices within their extents.
+    pub fn nonnegative(&self, dim: &Dim) -> bool {
+        if self.symbols.range(dim).lo >= 0 {
+            return true;
+        }
+        let Some(affine) = self.affine(dim) else { return false };
+        let mut lowest = affine.constant.clone();
+        for (coef, extent) in affine.coefs.iter().zip(&self.extents) {
+            let range = self.symbols.range(coef);
+            if range.lo >= 0 {
+                continue;
+            }
+            if range.hi > 0 {
+                return false;
+            }
+            lowest = &lowest + &(coef * &(extent - &Dim::constant(1)));
+        }
+        self.symbols.range(&lowest).lo >= 0
+    }
+
     /// `constant + Σ coefs[k] * index k` with coefficients free of index variables; `None` if it is not of that form.
     pub fn affine(&self, dim: &Dim) -> Option<Affine> {
-        let mut affine = Affine { constant: Dim::constant(0), coefs: vec![Dim::constant(0); self.count as usize] };
+        let mut affine = Affine { constant: Dim::constant(0), coefs: vec![Dim::constant(0); self.extents.len()] };
         for term in dim.terms() {
             let mut variable = None;
             let mut rest = Vec::with_capacity(term.factors.len());
