@@ -11,6 +11,7 @@ mod ops;
 mod ops_testing;
 mod pointwise;
 mod scatter_mode;
+mod sliding;
 pub mod value;
 
 pub use ops::{HOST_OPS, OPERATORS};
