@@ -301,14 +301,15 @@ impl Exprs {
             return Ok(*id);
         }
         let dtype = self.infer(&expr, leaves)?;
-        Ok(self.push(expr, dtype))
+        Ok(self.push_raw(expr, dtype))
     }
 
-    fn push(&mut self, expr: Expr, dtype: DType) -> ExprId {
+    /// Appends an expression with a dtype as they are, for parsers; [`crate::verify`] finds what is wrong with them.
+    pub fn push_raw(&mut self, expr: Expr, dtype: DType) -> ExprId {
         let id = ExprId(self.nodes.len() as u32);
         self.nodes.push(expr.clone());
         self.types.push(dtype);
-        self.known.insert(expr, id);
+        self.known.entry(expr).or_insert(id);
         id
     }
 

@@ -24,3 +24,7 @@ pub mod tensor;
 pub mod text;
 pub mod ty;
 pub mod verify;
+
+/// How deep sizes, conditions, types and bodies may nest. Parsers and the verifier refuse more, so that what they let pass
+/// can be walked by recursion.
+pub const MAX_NESTING: usize = 128;

@@ -270,6 +270,24 @@ impl Op {
         }
     }
 
+    /// The graphs inside, to change.
+    pub fn bodies_mut(&mut self) -> Vec<&mut Graph> {
+        match self {
+            Op::Scan(s) => vec![&mut s.body],
+            Op::Loop(l) => vec![&mut l.body],
+            Op::If(i) => vec![&mut i.then_body, &mut i.else_body],
+            Op::Region(r) => vec![&mut r.body],
+            Op::Const(_)
+            | Op::Compute(_)
+            | Op::Scatter(_)
+            | Op::Sort(_)
+            | Op::Compact(_)
+            | Op::Prefix(_)
+            | Op::Bind
+            | Op::Host(_) => Vec::new(),
+        }
+    }
+
     /// The graphs inside.
     pub fn bodies(&self) -> Vec<&Graph> {
         match self {

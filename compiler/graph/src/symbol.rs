@@ -59,6 +59,11 @@ impl Range {
 }
 
 impl Symbols {
+    /// A table as it is, for parsers; [`crate::verify`] finds names that are not unique.
+    pub fn from_table(table: Vec<Symbol>) -> Symbols {
+        Symbols { table }
+    }
+
     /// Adds a symbol; a name that is taken gets a numeric suffix.
     pub fn add(&mut self, name: &str, lo: i64, hi: Option<i64>, source: SymSource) -> SymId {
         let mut unique = name.to_string();

@@ -29,6 +29,11 @@ pub fn element_count(shape: &[usize]) -> Option<usize> {
 }
 
 impl Tensor {
+    /// Bytes that elements of a dtype and shape occupy; `None` on overflow.
+    pub fn bytes_of(dtype: DType, shape: &[usize]) -> Option<usize> {
+        element_count(shape).and_then(|n| dtype.bytes_for(n))
+    }
+
     /// A tensor over bytes that are already dense, row-major and little endian.
     pub fn from_bytes(dtype: DType, shape: Vec<usize>, data: Bytes) -> Result<Tensor, TensorError> {
         let expected = element_count(&shape)
