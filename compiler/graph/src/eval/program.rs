@@ -1,0 +1,447 @@
+//! A node's expressions made ready to run over blocks: what each one is, and in which order.
+
+use crate::eval::affine::{Affine, Domain};
+use crate::eval::block::Block;
+use crate::eval::cast::{Cast, bitcast};
+use crate::eval::column::{Column, Vals};
+use crate::eval::source::Source;
+use crate::eval::{Bindings, Problem, float, integer};
+use crate::expr::{Expr, ExprId, Exprs};
+
+/// Columns of the expressions of a program, by expression.
+pub(super) type Columns = Vec<Option<Column>>;
+
+/// Expressions over a domain.
+pub(super) struct Program<'a> {
+    pub exprs: &'a Exprs,
+    sources: &'a [Source<'a>],
+    forms: Vec<Form>,
+    pub domain: Domain,
+}
+
+/// How an expression is evaluated.
+#[derive(Clone, Debug)]
+enum Form {
+    /// The same everywhere.
+    Fixed(Column),
+    /// Affine in the index.
+    Affine(Affine),
+    /// A load in range everywhere, at an affine position.
+    Strided(Affine),
+    /// A load at an affine position; `dims` are the forms that may leave their extent.
+    Clipped { dims: Vec<(Affine, i64)>, position: Affine, or: Option<ExprId> },
+    /// A load at any positions.
+    Gathered,
+    /// From its children.
+    Operation,
+}
+
+const MALFORMED: Problem = Problem::Malformed { what: "an expression does not fit its place" };
+
+impl<'a> Program<'a> {
+    /// Prepares the expressions that `roots` need. The domain must not be empty.
+    pub(super) fn new(
+        exprs: &'a Exprs,
+        sources: &'a [Source<'a>],
+        mut domain: Domain,
+        bindings: &Bindings,
+        roots: &[ExprId],
+    ) -> Result<Program<'a>, Problem> {
+        let affine = domain.analyze(exprs, &|d| bindings.dim(d));
+        let mut forms = Vec::with_capacity(exprs.len());
+        for (id, expr) in exprs.iter() {
+            forms.push(form(exprs, id, expr, sources, &domain, &affine));
+        }
+        let mut program = Program { exprs, sources, forms, domain };
+        let needed = program.schedule(roots);
+        for id in &needed {
+            if let (Some(Expr::Dim(d)), Form::Operation) = (exprs.get(*id), &program.forms[id.0 as usize]) {
+                return Err(Problem::UnknownSize { dim: format!("{d:?}") });
+            }
+        }
+        let Program { forms, domain, .. } = &mut program;
+        let mut keep = vec![false; forms.len()];
+        needed.iter().for_each(|id| keep[id.0 as usize] = true);
+        let mut all: Vec<&mut Affine> = Vec::new();
+        for (form, keep) in forms.iter_mut().zip(keep) {
+            match form {
+                _ if !keep => *form = Form::Operation,
+                Form::Affine(a) | Form::Strided(a) => all.push(a),
+                Form::Clipped { dims, position, .. } => {
+                    all.extend(dims.iter_mut().map(|(a, _)| a));
+                    all.push(position);
+                }
+                Form::Fixed(_) | Form::Gathered | Form::Operation => {}
+            }
+        }
+        domain.merge(&mut all);
+        Ok(program)
+    }
+
+    /// The same program with its variables in another order (`order[new] = old`), the first `parallel` of them parallel.
+    pub(super) fn reordered(&self, order: &[usize], parallel: usize) -> Program<'a> {
+        let moved = |a: &Affine| Affine { base: a.base, coefs: order.iter().map(|v| a.coefs[*v]).collect() };
+        let forms = self.forms.iter().map(|form| match form {
+            Form::Affine(a) => Form::Affine(moved(a)),
+            Form::Strided(a) => Form::Strided(moved(a)),
+            Form::Clipped { dims, position, or } => Form::Clipped {
+                dims: dims.iter().map(|(a, extent)| (moved(a), *extent)).collect(),
+                position: moved(position),
+                or: *or,
+            },
+            Form::Fixed(_) | Form::Gathered | Form::Operation => form.clone(),
+        });
+        let vars = order.iter().map(|v| self.domain.vars[*v]).collect();
+        let domain = Domain { vars, parallel, index: Vec::new() };
+        Program { exprs: self.exprs, sources: self.sources, forms: forms.collect(), domain }
+    }
+
+    /// The expressions that `roots` need, children first.
+    pub(super) fn schedule(&self, roots: &[ExprId]) -> Vec<ExprId> {
+        let mut needed = vec![false; self.forms.len()];
+        for root in roots {
+            if let Some(slot) = needed.get_mut(root.0 as usize) {
+                *slot = true;
+            }
+        }
+        for id in (0..self.forms.len()).rev() {
+            if needed[id] {
+                self.for_each_needed(ExprId(id as u32), &mut |child| {
+                    if let Some(slot) = needed.get_mut(child.0 as usize) {
+                        *slot = true;
+                    }
+                });
+            }
+        }
+        (0..needed.len()).filter(|id| needed[*id]).map(|id| ExprId(id as u32)).collect()
+    }
+
+    /// For every expression, whether it depends on one of the variables for which `moves` holds.
+    pub(super) fn dependent(&self, moves: &dyn Fn(usize) -> bool) -> Vec<bool> {
+        let mut out = vec![false; self.forms.len()];
+        let varies = |a: &Affine| a.coefs.iter().enumerate().any(|(v, c)| *c != 0 && moves(v));
+        for id in 0..self.forms.len() {
+            let mut any = match &self.forms[id] {
+                Form::Affine(a) | Form::Strided(a) => varies(a),
+                Form::Clipped { dims, position, .. } => varies(position) || dims.iter().any(|(a, _)| varies(a)),
+                Form::Fixed(_) | Form::Gathered | Form::Operation => false,
+            };
+            self.for_each_needed(ExprId(id as u32), &mut |child| any |= out.get(child.0 as usize) == Some(&true));
+            out[id] = any;
+        }
+        out
+    }
+
+    /// Steps of the positions of all affine loads along a variable, for choosing what to run along.
+    pub(super) fn load_steps(&self, schedule: &[ExprId], var: usize) -> u64 {
+        let steps = schedule.iter().map(|id| match &self.forms[id.0 as usize] {
+            Form::Strided(a) | Form::Clipped { position: a, .. } => a.coefs.get(var).map_or(0, |c| c.unsigned_abs()),
+            Form::Fixed(_) | Form::Affine(_) | Form::Gathered | Form::Operation => 0,
+        });
+        steps.fold(0, u64::saturating_add)
+    }
+
+    /// Evaluates a schedule over a block. Expressions not in it must have their columns already. `roots`, if given, are
+    /// all that is wanted: the alternative of a load that no point takes is then left out.
+    pub(super) fn run(
+        &self,
+        schedule: &[ExprId],
+        roots: Option<&[ExprId]>,
+        block: &Block,
+        accs: &[Column],
+        columns: &mut Columns,
+    ) -> Result<(), Problem> {
+        columns.resize(self.forms.len(), None);
+        let wanted = roots.and_then(|roots| self.wanted(schedule, roots, block));
+        for id in schedule {
+            let slot = id.0 as usize;
+            if wanted.as_ref().is_some_and(|w| !w[slot]) {
+                columns[slot] = None;
+                continue;
+            }
+            columns[slot] = Some(self.evaluate(*id, block, accs, columns)?);
+        }
+        Ok(())
+    }
+
+    /// The column of a child.
+    pub(super) fn column<'c>(&self, columns: &'c Columns, id: ExprId) -> Result<&'c Column, Problem> {
+        columns.get(id.0 as usize).and_then(Option::as_ref).ok_or(MALFORMED)
+    }
+
+    fn for_each_needed(&self, id: ExprId, visit: &mut dyn FnMut(ExprId)) {
+        match &self.forms[id.0 as usize] {
+            Form::Fixed(_) | Form::Affine(_) | Form::Strided(_) => {}
+            Form::Clipped { or, .. } => or.iter().copied().for_each(visit),
+            Form::Gathered | Form::Operation => {
+                if let Some(expr) = self.exprs.get(id) {
+                    expr.for_each_child(visit);
+                }
+            }
+        }
+    }
+
+    /// What this block needs of a schedule; `None` if nothing can be left out.
+    fn wanted(&self, schedule: &[ExprId], roots: &[ExprId], block: &Block) -> Option<Vec<bool>> {
+        let skips = |id: &ExprId| match &self.forms[id.0 as usize] {
+            Form::Clipped { or: Some(or), .. } => !matches!(self.forms.get(or.0 as usize), Some(Form::Fixed(_))),
+            _ => false,
+        };
+        if !schedule.iter().any(skips) {
+            return None;
+        }
+        let mut wanted = vec![false; self.forms.len()];
+        roots.iter().for_each(|id| wanted[id.0 as usize] = true);
+        for id in schedule.iter().rev() {
+            if !wanted[id.0 as usize] {
+                continue;
+            }
+            if let Form::Clipped { dims, or: Some(or), .. } = &self.forms[id.0 as usize] {
+                let inside = block.inside(dims);
+                let all = inside.iter().zip(block.lens()).all(|((from, to), len)| to - from == *len);
+                wanted[or.0 as usize] |= !all;
+            } else {
+                self.for_each_needed(*id, &mut |child| wanted[child.0 as usize] = true);
+            }
+        }
+        Some(wanted)
+    }
+
+    fn evaluate(&self, id: ExprId, block: &Block, accs: &[Column], columns: &Columns) -> Result<Column, Problem> {
+        let expr = self.exprs.get(id).ok_or(MALFORMED)?;
+        match (&self.forms[id.0 as usize], expr) {
+            (Form::Fixed(column), _) => Ok(column.clone()),
+            (Form::Affine(a), _) => Ok(Column::I(block.column(a))),
+            (Form::Strided(position), Expr::Load { operand, .. }) => self.strided(*operand, position, block),
+            (Form::Clipped { dims, position, or }, Expr::Load { operand, .. }) => {
+                let or = or.and_then(|or| columns.get(or.0 as usize)).and_then(Option::as_ref);
+                self.clipped(*operand, dims, position, or, block)
+            }
+            (Form::Gathered, Expr::Load { operand, index, or }) => {
+                let or = or.map(|or| self.column(columns, or)).transpose()?;
+                self.gathered(*operand, index, or, columns)
+            }
+            (Form::Strided(_) | Form::Clipped { .. } | Form::Gathered, _) => Err(MALFORMED),
+            (Form::Operation, _) => self.operation(id, expr, accs, columns),
+        }
+    }
+
+    fn strided(&self, operand: u32, position: &Affine, block: &Block) -> Result<Column, Problem> {
+        let source = self.sources.get(operand as usize).ok_or(MALFORMED)?;
+        if !block.varies(position) {
+            return source.gather(&Vals::One(block.first(position)), None).ok_or(MALFORMED);
+        }
+        if source.dtype.is_float() {
+            let mut out = Vec::with_capacity(block.count);
+            for (len, start, step) in block.segments(position) {
+                source.run_f(start, step, len, &mut out).ok_or(MALFORMED)?;
+            }
+            Ok(Column::F(Vals::Many(out)))
+        } else {
+            let mut out = Vec::with_capacity(block.count);
+            for (len, start, step) in block.segments(position) {
+                source.run_i(start, step, len, &mut out).ok_or(MALFORMED)?;
+            }
+            Ok(Column::I(Vals::Many(out)))
+        }
+    }
+
+    fn clipped(
+        &self,
+        operand: u32,
+        dims: &[(Affine, i64)],
+        position: &Affine,
+        or: Option<&Column>,
+        block: &Block,
+    ) -> Result<Column, Problem> {
+        let source = self.sources.get(operand as usize).ok_or(MALFORMED)?;
+        let inside = block.inside(dims);
+        if inside.iter().all(|(from, to)| from == to)
+            && let Some(or) = or
+        {
+            return Ok(or.clone());
+        }
+        let mut offset = 0;
+        let mut parts = Vec::with_capacity(inside.len());
+        for ((from, to), (len, start, step)) in inside.into_iter().zip(block.segments(position)) {
+            if to - from < len && or.is_none() {
+                return Err(outside(operand, dims, block));
+            }
+            parts.push((offset, from, to, len, start.wrapping_add(step.wrapping_mul(from as i64)), step));
+            offset += len;
+        }
+        if source.dtype.is_float() {
+            let or = or.and_then(Column::as_f);
+            let mut out = Vec::with_capacity(block.count);
+            for (offset, from, to, len, start, step) in parts {
+                fill(or, offset..offset + from, &mut out);
+                if from < to {
+                    source.run_f(start, step, to - from, &mut out).ok_or(MALFORMED)?;
+                }
+                fill(or, offset + to..offset + len, &mut out);
+            }
+            Ok(Column::F(Vals::Many(out)))
+        } else {
+            let or = or.and_then(Column::as_i);
+            let mut out = Vec::with_capacity(block.count);
+            for (offset, from, to, len, start, step) in parts {
+                fill(or, offset..offset + from, &mut out);
+                if from < to {
+                    source.run_i(start, step, to - from, &mut out).ok_or(MALFORMED)?;
+                }
+                fill(or, offset + to..offset + len, &mut out);
+            }
+            Ok(Column::I(Vals::Many(out)))
+        }
+    }
+
+    fn gathered(
+        &self,
+        operand: u32,
+        index: &[ExprId],
+        or: Option<&Column>,
+        columns: &Columns,
+    ) -> Result<Column, Problem> {
+        let source = self.sources.get(operand as usize).ok_or(MALFORMED)?;
+        if index.len() != source.shape.len() {
+            return Err(Problem::Malformed { what: "a load has one index a dim" });
+        }
+        let mut position = Vals::One(0i64);
+        for (dim, id) in index.iter().enumerate() {
+            let (extent, stride) = (source.shape[dim], source.strides[dim]);
+            let values = self.column(columns, *id)?.as_i().ok_or(MALFORMED)?;
+            if or.is_none() {
+                let bad = |v: &i64| *v < 0 || *v >= extent;
+                let found = match values {
+                    Vals::One(v) => Some(v).filter(|v| bad(v)),
+                    Vals::Many(vs) => vs.iter().find(|v| bad(v)),
+                };
+                if let Some(found) = found {
+                    let (operand, extent) = (operand as usize, extent as usize);
+                    return Err(Problem::OutOfRange { operand, dim, index: *found, extent });
+                }
+            }
+            position = position.zip(values, |p, v| if p < 0 || v < 0 || v >= extent { -1 } else { p + v * stride });
+        }
+        source.gather(&position, or).ok_or(MALFORMED)
+    }
+
+    fn operation(&self, id: ExprId, expr: &Expr, accs: &[Column], columns: &Columns) -> Result<Column, Problem> {
+        let dtype = self.exprs.dtype(id);
+        let get = |id: ExprId| self.column(columns, id);
+        match expr {
+            Expr::Acc(k) => accs.get(*k as usize).cloned().ok_or(MALFORMED),
+            Expr::Unary(op, a) => match get(*a)? {
+                Column::F(v) => float::unary(*op, self.exprs.dtype(*a), v),
+                Column::I(v) => integer::unary(*op, self.exprs.dtype(*a), v),
+            },
+            Expr::Binary(op, a, b) => match (get(*a)?, get(*b)?) {
+                (Column::F(a), Column::F(b)) => float::binary(*op, dtype, a, b),
+                (Column::I(a), Column::I(b)) => integer::binary(*op, dtype, a, b),
+                (Column::F(_), Column::I(_)) | (Column::I(_), Column::F(_)) => Err(MALFORMED),
+            },
+            Expr::Compare(op, a, b) => match (get(*a)?, get(*b)?) {
+                (Column::F(x), Column::F(y)) => Ok(float::compare(*op, x, y)),
+                (Column::I(x), Column::I(y)) => Ok(integer::compare(*op, self.exprs.dtype(*a), x, y)),
+                (Column::F(_), Column::I(_)) | (Column::I(_), Column::F(_)) => Err(MALFORMED),
+            },
+            Expr::Select(c, a, b) => {
+                let condition = get(*c)?.as_i().ok_or(MALFORMED)?;
+                match (get(*a)?, get(*b)?) {
+                    (Column::F(a), Column::F(b)) => Ok(Column::F(a.select(b, condition))),
+                    (Column::I(a), Column::I(b)) => Ok(Column::I(a.select(b, condition))),
+                    (Column::F(_), Column::I(_)) | (Column::I(_), Column::F(_)) => Err(MALFORMED),
+                }
+            }
+            Expr::Fma(a, b, c) => match (get(*a)?, get(*b)?, get(*c)?) {
+                (Column::F(a), Column::F(b), Column::F(c)) => Ok(Column::F(float::fma(dtype, a, b, c))),
+                (Column::I(a), Column::I(b), Column::I(c)) => {
+                    let product = a.zip(b, i64::wrapping_mul);
+                    Ok(Column::I(integer::wrap(dtype, product.zip(c, i64::wrapping_add))))
+                }
+                (Column::F(_) | Column::I(_), _, _) => Err(MALFORMED),
+            },
+            Expr::Cast { to, saturate, rounding, value } => {
+                let from = self.exprs.dtype(*value);
+                Cast { from, to: *to, saturate: *saturate, rounding: *rounding }.run(get(*value)?)
+            }
+            Expr::Bitcast { to, value } => Ok(bitcast(self.exprs.dtype(*value), *to, get(*value)?)),
+            Expr::Const(_) | Expr::Index(_) | Expr::Dim(_) | Expr::Load { .. } => Err(MALFORMED),
+        }
+    }
+}
+
+fn form(
+    exprs: &Exprs,
+    id: ExprId,
+    expr: &Expr,
+    sources: &[Source<'_>],
+    domain: &Domain,
+    affine: &[Option<Affine>],
+) -> Form {
+    if let Some(a) = affine.get(id.0 as usize).and_then(Option::as_ref) {
+        let fixed = a.constant().map(|v| Column::I(Vals::One(integer::wrap_one(exprs.dtype(id), v))));
+        return fixed.map_or_else(|| Form::Affine(a.clone()), Form::Fixed);
+    }
+    match expr {
+        Expr::Const(s) => Form::Fixed(Column::one(*s)),
+        Expr::Load { operand, index, or } => {
+            let Some(source) = sources.get(*operand as usize) else { return Form::Gathered };
+            load_form(source, index, *or, domain, affine).unwrap_or(Form::Gathered)
+        }
+        Expr::Index(_)
+        | Expr::Acc(_)
+        | Expr::Dim(_)
+        | Expr::Unary(..)
+        | Expr::Binary(..)
+        | Expr::Compare(..)
+        | Expr::Select(..)
+        | Expr::Fma(..)
+        | Expr::Cast { .. }
+        | Expr::Bitcast { .. } => Form::Operation,
+    }
+}
+
+/// The form of a load all of whose indices are affine.
+fn load_form(
+    source: &Source<'_>,
+    index: &[ExprId],
+    or: Option<ExprId>,
+    domain: &Domain,
+    affine: &[Option<Affine>],
+) -> Option<Form> {
+    if index.len() != source.shape.len() {
+        return None;
+    }
+    let mut position = Affine { base: 0, coefs: vec![0; domain.vars.len()] };
+    let mut dims = Vec::new();
+    for ((id, extent), stride) in index.iter().zip(&source.shape).zip(&source.strides) {
+        let a = affine.get(id.0 as usize)?.as_ref()?;
+        let (lo, hi) = domain.range(a);
+        if lo < 0 || hi >= i128::from(*extent) {
+            dims.push((a.clone(), *extent));
+        }
+        position = position.plus(&a.scaled(*stride)?)?;
+    }
+    Some(if dims.is_empty() { Form::Strided(position) } else { Form::Clipped { dims, position, or } })
+}
+
+/// The values of `or` over a range of points.
+fn fill<T: Copy>(or: Option<&Vals<T>>, points: std::ops::Range<usize>, out: &mut Vec<T>) {
+    match or {
+        Some(Vals::One(v)) => out.extend(std::iter::repeat_n(*v, points.len())),
+        Some(Vals::Many(vs)) => out.extend(vs.get(points).into_iter().flatten()),
+        None => {}
+    }
+}
+
+/// Which index of a load without alternative is out of range.
+fn outside(operand: u32, dims: &[(Affine, i64)], block: &Block) -> Problem {
+    for (dim, (form, extent)) in dims.iter().enumerate() {
+        let values = block.column(form).spread(block.count);
+        if let Some(index) = values.into_iter().find(|v| *v < 0 || v >= extent) {
+            return Problem::OutOfRange { operand: operand as usize, dim, index, extent: *extent as usize };
+        }
+    }
+    MALFORMED
+}
