@@ -1,9 +1,10 @@
 //! The ONNX front end: a file becomes a verified graph, or a list of everything that is wrong with it.
 //!
 //! [`operator`] is the interface that the files under `ops/` implement, one an operator. [`hosted`]
-//! runs the host operators' runtime files.
+//! runs the host operators' runtime files, [`late`] makes run-time values of static sequences and optionals.
 
 pub mod hosted;
+pub mod late;
 pub mod operator;
 mod ops;
 #[cfg(test)]

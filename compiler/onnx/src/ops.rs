@@ -1,6 +1,6 @@
 //! The operators, one file each; `list.rs` gathers them.
 
-mod list;
+pub(crate) mod list;
 
 pub use list::{HOST_OPS, OPERATORS};
 

@@ -33,12 +33,6 @@ pub mod atan;
 #[path = "atanh.rs"]
 pub mod atanh;
 
-#[path = "average_pool.rs"]
-pub mod average_pool;
-
-#[path = "batch_normalization.rs"]
-pub mod batch_normalization;
-
 #[path = "bit_shift.rs"]
 pub mod bit_shift;
 
@@ -66,8 +60,8 @@ pub mod clip;
 #[path = "compress.rs"]
 pub mod compress;
 
-#[path = "conv.rs"]
-pub mod conv;
+#[path = "concat_from_sequence.rs"]
+pub mod concat_from_sequence;
 
 #[path = "cos.rs"]
 pub mod cos;
@@ -96,12 +90,6 @@ pub mod floor;
 #[path = "gelu.rs"]
 pub mod gelu;
 
-#[path = "gemm.rs"]
-pub mod gemm;
-
-#[path = "global_average_pool.rs"]
-pub mod global_average_pool;
-
 #[path = "greater.rs"]
 pub mod greater;
 
@@ -114,17 +102,11 @@ pub mod hard_sigmoid;
 #[path = "hard_swish.rs"]
 pub mod hard_swish;
 
-#[path = "hardmax.rs"]
-pub mod hardmax;
-
 #[path = "is_inf.rs"]
 pub mod is_inf;
 
 #[path = "is_nan.rs"]
 pub mod is_nan;
-
-#[path = "layer_normalization.rs"]
-pub mod layer_normalization;
 
 #[path = "leaky_relu.rs"]
 pub mod leaky_relu;
@@ -138,17 +120,8 @@ pub mod less_or_equal;
 #[path = "log.rs"]
 pub mod log;
 
-#[path = "log_softmax.rs"]
-pub mod log_softmax;
-
-#[path = "mat_mul.rs"]
-pub mod mat_mul;
-
 #[path = "max.rs"]
 pub mod max;
-
-#[path = "max_pool.rs"]
-pub mod max_pool;
 
 #[path = "mean.rs"]
 pub mod mean;
@@ -176,6 +149,15 @@ pub mod non_zero;
 
 #[path = "not.rs"]
 pub mod not;
+
+#[path = "optional.rs"]
+pub mod optional;
+
+#[path = "optional_get_element.rs"]
+pub mod optional_get_element;
+
+#[path = "optional_has_element.rs"]
+pub mod optional_has_element;
 
 #[path = "or.rs"]
 pub mod or;
@@ -207,6 +189,24 @@ pub mod scatter_nd;
 #[path = "selu.rs"]
 pub mod selu;
 
+#[path = "sequence_at.rs"]
+pub mod sequence_at;
+
+#[path = "sequence_construct.rs"]
+pub mod sequence_construct;
+
+#[path = "sequence_empty.rs"]
+pub mod sequence_empty;
+
+#[path = "sequence_erase.rs"]
+pub mod sequence_erase;
+
+#[path = "sequence_insert.rs"]
+pub mod sequence_insert;
+
+#[path = "sequence_length.rs"]
+pub mod sequence_length;
+
 #[path = "shrink.rs"]
 pub mod shrink;
 
@@ -222,14 +222,14 @@ pub mod sin;
 #[path = "sinh.rs"]
 pub mod sinh;
 
-#[path = "softmax.rs"]
-pub mod softmax;
-
 #[path = "softplus.rs"]
 pub mod softplus;
 
 #[path = "softsign.rs"]
 pub mod softsign;
+
+#[path = "split_to_sequence.rs"]
+pub mod split_to_sequence;
 
 #[path = "sqrt.rs"]
 pub mod sqrt;
@@ -274,8 +274,6 @@ pub const OPERATORS: &[&Operator] = &[
     &asinh::OPERATOR,
     &atan::OPERATOR,
     &atanh::OPERATOR,
-    &average_pool::OPERATOR,
-    &batch_normalization::OPERATOR,
     &bit_shift::OPERATOR,
     &bitwise_and::OPERATOR,
     &bitwise_not::OPERATOR,
@@ -285,7 +283,7 @@ pub const OPERATORS: &[&Operator] = &[
     &celu::OPERATOR,
     &clip::OPERATOR,
     &compress::OPERATOR,
-    &conv::OPERATOR,
+    &concat_from_sequence::OPERATOR,
     &cos::OPERATOR,
     &cosh::OPERATOR,
     &div::OPERATOR,
@@ -295,24 +293,17 @@ pub const OPERATORS: &[&Operator] = &[
     &exp::OPERATOR,
     &floor::OPERATOR,
     &gelu::OPERATOR,
-    &gemm::OPERATOR,
-    &global_average_pool::OPERATOR,
     &greater::OPERATOR,
     &greater_or_equal::OPERATOR,
     &hard_sigmoid::OPERATOR,
     &hard_swish::OPERATOR,
-    &hardmax::OPERATOR,
     &is_inf::OPERATOR,
     &is_nan::OPERATOR,
-    &layer_normalization::OPERATOR,
     &leaky_relu::OPERATOR,
     &less::OPERATOR,
     &less_or_equal::OPERATOR,
     &log::OPERATOR,
-    &log_softmax::OPERATOR,
-    &mat_mul::OPERATOR,
     &max::OPERATOR,
-    &max_pool::OPERATOR,
     &mean::OPERATOR,
     &min::OPERATOR,
     &mish::OPERATOR,
@@ -322,6 +313,9 @@ pub const OPERATORS: &[&Operator] = &[
     &non_max_suppression::OPERATOR,
     &non_zero::OPERATOR,
     &not::OPERATOR,
+    &optional::OPERATOR,
+    &optional_get_element::OPERATOR,
+    &optional_has_element::OPERATOR,
     &or::OPERATOR,
     &p_relu::OPERATOR,
     &pow::OPERATOR,
@@ -332,14 +326,20 @@ pub const OPERATORS: &[&Operator] = &[
     &scatter_elements::OPERATOR,
     &scatter_nd::OPERATOR,
     &selu::OPERATOR,
+    &sequence_at::OPERATOR,
+    &sequence_construct::OPERATOR,
+    &sequence_empty::OPERATOR,
+    &sequence_erase::OPERATOR,
+    &sequence_insert::OPERATOR,
+    &sequence_length::OPERATOR,
     &shrink::OPERATOR,
     &sigmoid::OPERATOR,
     &sign::OPERATOR,
     &sin::OPERATOR,
     &sinh::OPERATOR,
-    &softmax::OPERATOR,
     &softplus::OPERATOR,
     &softsign::OPERATOR,
+    &split_to_sequence::OPERATOR,
     &sqrt::OPERATOR,
     &sub::OPERATOR,
     &sum::OPERATOR,
@@ -355,4 +355,15 @@ pub const OPERATORS: &[&Operator] = &[
 /// All host operators.
 #[rustfmt::skip]
 pub const HOST_OPS: &[&HostOp] = &[
+    &concat_from_sequence::HOST,
+    &optional::SOME_HOST,
+    &optional::NONE_HOST,
+    &optional_get_element::HOST,
+    &optional_has_element::HOST,
+    &sequence_at::HOST,
+    &sequence_construct::HOST,
+    &sequence_erase::HOST,
+    &sequence_insert::HOST,
+    &sequence_length::HOST,
+    &split_to_sequence::HOST,
 ];
