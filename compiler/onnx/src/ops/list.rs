@@ -33,6 +33,12 @@ pub mod atan;
 #[path = "atanh.rs"]
 pub mod atanh;
 
+#[path = "average_pool.rs"]
+pub mod average_pool;
+
+#[path = "batch_normalization.rs"]
+pub mod batch_normalization;
+
 #[path = "bit_shift.rs"]
 pub mod bit_shift;
 
@@ -63,6 +69,9 @@ pub mod compress;
 #[path = "concat_from_sequence.rs"]
 pub mod concat_from_sequence;
 
+#[path = "conv.rs"]
+pub mod conv;
+
 #[path = "cos.rs"]
 pub mod cos;
 
@@ -90,6 +99,12 @@ pub mod floor;
 #[path = "gelu.rs"]
 pub mod gelu;
 
+#[path = "gemm.rs"]
+pub mod gemm;
+
+#[path = "global_average_pool.rs"]
+pub mod global_average_pool;
+
 #[path = "greater.rs"]
 pub mod greater;
 
@@ -102,11 +117,17 @@ pub mod hard_sigmoid;
 #[path = "hard_swish.rs"]
 pub mod hard_swish;
 
+#[path = "hardmax.rs"]
+pub mod hardmax;
+
 #[path = "is_inf.rs"]
 pub mod is_inf;
 
 #[path = "is_nan.rs"]
 pub mod is_nan;
+
+#[path = "layer_normalization.rs"]
+pub mod layer_normalization;
 
 #[path = "leaky_relu.rs"]
 pub mod leaky_relu;
@@ -120,8 +141,17 @@ pub mod less_or_equal;
 #[path = "log.rs"]
 pub mod log;
 
+#[path = "log_softmax.rs"]
+pub mod log_softmax;
+
+#[path = "mat_mul.rs"]
+pub mod mat_mul;
+
 #[path = "max.rs"]
 pub mod max;
+
+#[path = "max_pool.rs"]
+pub mod max_pool;
 
 #[path = "mean.rs"]
 pub mod mean;
@@ -222,6 +252,9 @@ pub mod sin;
 #[path = "sinh.rs"]
 pub mod sinh;
 
+#[path = "softmax.rs"]
+pub mod softmax;
+
 #[path = "softplus.rs"]
 pub mod softplus;
 
@@ -274,6 +307,8 @@ pub const OPERATORS: &[&Operator] = &[
     &asinh::OPERATOR,
     &atan::OPERATOR,
     &atanh::OPERATOR,
+    &average_pool::OPERATOR,
+    &batch_normalization::OPERATOR,
     &bit_shift::OPERATOR,
     &bitwise_and::OPERATOR,
     &bitwise_not::OPERATOR,
@@ -284,6 +319,7 @@ pub const OPERATORS: &[&Operator] = &[
     &clip::OPERATOR,
     &compress::OPERATOR,
     &concat_from_sequence::OPERATOR,
+    &conv::OPERATOR,
     &cos::OPERATOR,
     &cosh::OPERATOR,
     &div::OPERATOR,
@@ -293,17 +329,24 @@ pub const OPERATORS: &[&Operator] = &[
     &exp::OPERATOR,
     &floor::OPERATOR,
     &gelu::OPERATOR,
+    &gemm::OPERATOR,
+    &global_average_pool::OPERATOR,
     &greater::OPERATOR,
     &greater_or_equal::OPERATOR,
     &hard_sigmoid::OPERATOR,
     &hard_swish::OPERATOR,
+    &hardmax::OPERATOR,
     &is_inf::OPERATOR,
     &is_nan::OPERATOR,
+    &layer_normalization::OPERATOR,
     &leaky_relu::OPERATOR,
     &less::OPERATOR,
     &less_or_equal::OPERATOR,
     &log::OPERATOR,
+    &log_softmax::OPERATOR,
+    &mat_mul::OPERATOR,
     &max::OPERATOR,
+    &max_pool::OPERATOR,
     &mean::OPERATOR,
     &min::OPERATOR,
     &mish::OPERATOR,
@@ -337,6 +380,7 @@ pub const OPERATORS: &[&Operator] = &[
     &sign::OPERATOR,
     &sin::OPERATOR,
     &sinh::OPERATOR,
+    &softmax::OPERATOR,
     &softplus::OPERATOR,
     &softsign::OPERATOR,
     &split_to_sequence::OPERATOR,
