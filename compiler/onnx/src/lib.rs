@@ -11,6 +11,7 @@ mod ops;
 #[allow(dead_code, reason = "each operator's tests use a part of it")]
 mod ops_testing;
 mod pointwise;
+mod recurrent;
 mod scatter_mode;
 mod sliding;
 pub mod value;

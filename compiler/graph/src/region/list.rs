@@ -2,6 +2,9 @@
 
 use crate::region::RegionKind;
 
+#[path = "activation.rs"]
+pub mod activation;
+
 #[path = "contract.rs"]
 pub mod contract;
 
@@ -13,6 +16,9 @@ pub mod norm;
 
 #[path = "pool.rs"]
 pub mod pool;
+
+#[path = "rnn.rs"]
+pub mod rnn;
 
 #[path = "softmax.rs"]
 pub mod softmax;
@@ -27,5 +33,6 @@ pub const KINDS: &[&RegionKind] = &[
     &conv::KIND,
     &norm::KIND,
     &pool::KIND,
+    &rnn::KIND,
     &softmax::KIND,
 ];

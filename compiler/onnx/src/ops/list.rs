@@ -111,6 +111,9 @@ pub mod greater;
 #[path = "greater_or_equal.rs"]
 pub mod greater_or_equal;
 
+#[path = "gru.rs"]
+pub mod gru;
+
 #[path = "hard_sigmoid.rs"]
 pub mod hard_sigmoid;
 
@@ -143,6 +146,9 @@ pub mod log;
 
 #[path = "log_softmax.rs"]
 pub mod log_softmax;
+
+#[path = "lstm.rs"]
+pub mod lstm;
 
 #[path = "mat_mul.rs"]
 pub mod mat_mul;
@@ -203,6 +209,9 @@ pub mod reciprocal;
 
 #[path = "relu.rs"]
 pub mod relu;
+
+#[path = "rnn.rs"]
+pub mod rnn;
 
 #[path = "round.rs"]
 pub mod round;
@@ -333,6 +342,7 @@ pub const OPERATORS: &[&Operator] = &[
     &global_average_pool::OPERATOR,
     &greater::OPERATOR,
     &greater_or_equal::OPERATOR,
+    &gru::OPERATOR,
     &hard_sigmoid::OPERATOR,
     &hard_swish::OPERATOR,
     &hardmax::OPERATOR,
@@ -344,6 +354,7 @@ pub const OPERATORS: &[&Operator] = &[
     &less_or_equal::OPERATOR,
     &log::OPERATOR,
     &log_softmax::OPERATOR,
+    &lstm::OPERATOR,
     &mat_mul::OPERATOR,
     &max::OPERATOR,
     &max_pool::OPERATOR,
@@ -364,6 +375,7 @@ pub const OPERATORS: &[&Operator] = &[
     &pow::OPERATOR,
     &reciprocal::OPERATOR,
     &relu::OPERATOR,
+    &rnn::OPERATOR,
     &round::OPERATOR,
     &scatter::OPERATOR,
     &scatter_elements::OPERATOR,
