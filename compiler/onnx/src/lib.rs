@@ -3,8 +3,10 @@
 //! [`operator`] is the interface that the files under `ops/` implement, one an operator. [`hosted`]
 //! runs the host operators' runtime files, [`late`] makes run-time values of static sequences and optionals.
 
+mod casting;
 pub mod hosted;
 pub mod late;
+mod indexing;
 pub mod operator;
 mod ops;
 #[cfg(test)]
@@ -14,6 +16,7 @@ mod pointwise;
 mod recurrent;
 mod scatter_mode;
 mod sliding;
+mod sizes;
 pub mod value;
 
 pub use ops::{HOST_OPS, OPERATORS};

@@ -16,6 +16,7 @@ use graph::dtype::DType;
 use graph::eval;
 use graph::graph::Model;
 use graph::scalar::Scalar;
+use graph::symbol::Symbols;
 use graph::tensor::Tensor;
 use graph::ty::Type;
 
@@ -117,6 +118,7 @@ pub struct Case {
     attrs: BTreeMap<String, AttrValue>,
     inputs: Vec<Arg>,
     outputs: usize,
+    symbols: Symbols,
 }
 
 /// A node that was built: the model around it and what its outputs are.
@@ -131,7 +133,7 @@ impl Case {
     /// A node without attributes and inputs, of opset 25 or the newest that the operator has changed in.
     pub fn new(op: &'static Operator) -> Case {
         let opset = op.versions.iter().copied().fold(25, i64::max);
-        Case { op, opset, attrs: BTreeMap::new(), inputs: Vec::new(), outputs: 1 }
+        Case { op, opset, attrs: BTreeMap::new(), inputs: Vec::new(), outputs: 1, symbols: Symbols::default() }
     }
 
     /// A node with attributes and inputs.
@@ -178,9 +180,16 @@ impl Case {
         self
     }
 
+    /// With these symbols in the shapes of typed inputs.
+    pub fn symbols(mut self, symbols: Symbols) -> Case {
+        self.symbols = symbols;
+        self
+    }
+
     /// Builds the node and declares its tensor outputs as the model's.
     pub fn build(&self) -> Result<Built, BuildError> {
         let mut b = Builder::new("case");
+        b.model_mut().symbols = self.symbols.clone();
         let mut feed = Vec::new();
         let mut inputs = Vec::new();
         for (k, arg) in self.inputs.iter().enumerate() {
