@@ -5,8 +5,8 @@
 
 mod casting;
 pub mod hosted;
-pub mod late;
 mod indexing;
+pub mod late;
 pub mod operator;
 mod ops;
 #[cfg(test)]
@@ -15,8 +15,8 @@ mod ops_testing;
 mod pointwise;
 mod recurrent;
 mod scatter_mode;
-mod sliding;
 mod sizes;
+mod sliding;
 pub mod value;
 
 pub use ops::{HOST_OPS, OPERATORS};
