@@ -338,6 +338,19 @@ impl Exprs {
         self.nodes.is_empty()
     }
 
+    /// The same arena with every size replaced. Ids stay the same, so equal expressions may stand twice in it.
+    pub fn map_dims(&self, map: &mut dyn FnMut(&Dim) -> Dim) -> Exprs {
+        let mut out = Exprs::default();
+        for (expr, dtype) in self.nodes.iter().zip(&self.types) {
+            let expr = match expr {
+                Expr::Dim(dim) => Expr::Dim(map(dim)),
+                other => other.clone(),
+            };
+            out.push(expr, *dtype);
+        }
+        out
+    }
+
     /// The dtype an expression would have here.
     pub fn infer(&self, expr: &Expr, leaves: Leaves<'_>) -> Result<DType, ExprError> {
         let id = self.nodes.len() as u32;

@@ -3,6 +3,8 @@
 //! - [`layout`]: order and blocking of dims in memory. [`index`]: index expressions as polynomials.
 //! - [`kernel`]: the data that back ends print. [`fuse`]: building it from graph nodes.
 
+pub mod abstraction;
+pub mod build;
 pub mod fuse;
 pub mod index;
 pub mod kernel;

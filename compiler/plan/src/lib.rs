@@ -4,4 +4,6 @@
 
 pub mod claim;
 pub mod facts;
+pub mod group;
+pub mod open;
 pub mod plan;
