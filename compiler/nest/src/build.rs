@@ -9,11 +9,8 @@ use crate::layout::Access;
 
 /// One stage that stores every output at its own index. `operands` and `results` give the address maps in order.
 pub fn kernel_of_fused(fused: &Fused, operands: &[Access], results: &[Access]) -> Option<Kernel> {
-    let ports = |o: &FusedOperand, access: &Access| Port {
-        dtype: o.dtype,
-        shape: o.shape.clone(),
-        access: access.clone(),
-    };
+    let ports =
+        |o: &FusedOperand, access: &Access| Port { dtype: o.dtype, shape: o.shape.clone(), access: access.clone() };
     let mut exprs = fused.exprs.clone();
     let index = identity_index(&mut exprs, fused.shape.len())?;
     let outs = fused
@@ -32,13 +29,8 @@ pub fn kernel_of_fused(fused: &Fused, operands: &[Access], results: &[Access]) -
             access: access.clone(),
         })
         .collect();
-    let stage = Stage {
-        inner: fused.shape.clone(),
-        reduce: fused.reduce.clone(),
-        exprs,
-        accs: fused.accs.clone(),
-        outs,
-    };
+    let stage =
+        Stage { inner: fused.shape.clone(), reduce: fused.reduce.clone(), exprs, accs: fused.accs.clone(), outs };
     Some(Kernel {
         params: 0,
         operands: fused.operands.iter().zip(operands).map(|(o, a)| ports(o, a)).collect(),

@@ -298,6 +298,34 @@ impl Fused {
         Ok(())
     }
 
+    /// The same group over a list of operands that has all of its own, in any order, and possibly more.
+    pub fn with_operands(&self, operands: Vec<FusedOperand>) -> Result<Fused, ExprError> {
+        let mut rewriter = Rewriter::new(operands, self.accs.iter().map(|a| a.dtype).collect());
+        let mut map: HashMap<ExprId, ExprId> = HashMap::new();
+        for (id, expr) in self.exprs.iter() {
+            let mut copied = expr.map_children(&mut |e| map.get(&e).copied().unwrap_or(e));
+            if let Expr::Load { operand, .. } = &mut copied {
+                let source = self.operands.get(*operand as usize).ok_or(ExprError::Operand { operand: *operand })?;
+                *operand = rewriter.operand(source);
+            }
+            let new = rewriter.add(copied)?;
+            map.insert(id, new);
+        }
+        let mut out = self.clone();
+        out.install(rewriter, &map);
+        Ok(out)
+    }
+
+    /// Takes over rewritten expressions.
+    fn install(&mut self, rewriter: Rewriter, map: &HashMap<ExprId, ExprId>) {
+        let mapped = |e: &ExprId| map.get(e).copied().unwrap_or(*e);
+        self.outs = self.outs.iter().map(mapped).collect();
+        self.accs.iter_mut().for_each(|a| a.value = mapped(&a.value));
+        self.reduce.iter_mut().for_each(|r| r.size = r.size.as_ref().map(mapped));
+        self.exprs = rewriter.exprs;
+        self.operands = rewriter.operands;
+    }
+
     /// Simplifies the indices of loads as polynomials and drops an `or` that can never be taken.
     pub fn simplify(&mut self, symbols: &Symbols) -> Result<(), ExprError> {
         let space = self.space(symbols);
@@ -351,12 +379,7 @@ impl Fused {
             };
             map.insert(id, new);
         }
-        let mapped = |e: &ExprId| map.get(e).copied().unwrap_or(*e);
-        self.outs = self.outs.iter().map(mapped).collect();
-        self.accs.iter_mut().for_each(|a| a.value = mapped(&a.value));
-        self.reduce.iter_mut().for_each(|r| r.size = r.size.as_ref().map(mapped));
-        self.exprs = rewriter.exprs;
-        self.operands = rewriter.operands;
+        self.install(rewriter, &map);
         Ok(())
     }
 
@@ -402,11 +425,6 @@ impl Fused {
                 map.insert(id, new);
             }
         }
-        let mapped = |e: &ExprId| map.get(e).copied().unwrap_or(*e);
-        self.outs = self.outs.iter().map(mapped).collect();
-        self.accs.iter_mut().for_each(|a| a.value = mapped(&a.value));
-        self.reduce.iter_mut().for_each(|r| r.size = r.size.as_ref().map(mapped));
-        self.exprs = rewriter.exprs;
-        self.operands = rewriter.operands;
+        self.install(rewriter, &map);
     }
 }

@@ -1,9 +1,18 @@
 //! The plan: from a verified graph to buffers and steps for one target.
 //!
 //! - [`plan`]: the data. [`claim`]: what kernel families offer. [`facts`]: what is asked of a graph again and again.
+//! - [`planner`]: the way there: [`open`] regions, [`group`] nodes, choose layouts, lay out steps; then [`arena`] offsets and
+//!   the partial [`order`].
 
+pub mod arena;
 pub mod claim;
+pub mod error;
 pub mod facts;
 pub mod group;
 pub mod open;
+pub mod order;
 pub mod plan;
+pub mod planner;
+pub mod touch;
+
+pub use planner::plan_model;

@@ -95,7 +95,8 @@ pub enum Place {
     Output(usize),
     /// Outlives a call.
     State(usize),
-    /// Grows while a call runs: extents that nothing bounds.
+    /// Grows while a call runs: extents that nothing bounds. Before a step writes a view, the buffer is grown to hold it and
+    /// keeps its contents.
     Growable,
     /// Not bytes: strings, a sequence, an optional or a map.
     Object(Type),
@@ -129,10 +130,14 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     Launch(Launch),
-    /// Equal shapes and dtypes; the accesses may differ only in their offsets and outer strides.
+    /// Equal shapes and dtypes, both dense; only the offsets differ. Objects are cloned.
     Copy {
         from: View,
         to: View,
+    },
+    /// Zeroes a buffer: its layout has padding, which is zero by contract.
+    Clear {
+        buffer: BufferId,
     },
     Host(HostCall),
     /// Reads an i64 scalar into a symbol; outside the symbol's range is an error that names the step's origin.
@@ -157,13 +162,12 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {
     pub code: CodeId,
-    /// For a kernel: its operands. For a claim: its operands, then its derived constants, then the operands of its prologues
-    /// and of its epilogue.
+    /// For a kernel: its operands. For a claim: its operands, then its derived constants, then the operands of its epilogue
+    /// beyond the claim's results.
     pub reads: Vec<View>,
     /// For a claim: the results of its epilogue.
     pub writes: Vec<View>,
-    /// Values of the code's parameters: of a kernel its own; of a claim the claim's sizes, then those of each prologue, then
-    /// those of the epilogue.
+    /// Values of the code's parameters: of a kernel its own; of a claim the claim's sizes, then those of the epilogue.
     pub sizes: Vec<Dim>,
     /// Scratch that the code may write, its contents undefined before and after.
     pub workspace: Option<View>,
@@ -233,9 +237,9 @@ pub struct Claimed<C> {
     pub operands: usize,
     pub derived: usize,
     pub sizes: usize,
-    /// For each operand that is computed on the way in: a kernel whose one stage has one kept output, the element at the
-    /// outer index.
-    pub prologues: Vec<Option<Kernel>>,
-    /// A kernel whose outer domain is the claim's result index space; `Acc(k)` is the claim's result `k` at that index.
+    /// Number of results.
+    pub results: usize,
+    /// One stage over the results' index space. Its first operands are the claim's results, which are not in memory: they are
+    /// loaded at the stage's own index only. The others are read from memory.
     pub epilogue: Kernel,
 }

@@ -1,0 +1,222 @@
+//! Plans a model: one block per graph, over tables that the whole plan shares.
+//!
+//! In a block: cover by claims, groups, inlining, layouts, then steps in an order that respects values and symbols. Arena
+//! offsets come last, over all blocks ([`crate::arena`]).
+
+mod block;
+mod claimed;
+mod control;
+mod cover;
+mod generic;
+mod layouts;
+mod units;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use graph::datum::Datum;
+use graph::dim::{Dim, SymId};
+use graph::dtype::DType;
+use graph::graph::{Graph, Model, ValueId};
+use graph::node::{Const, Op};
+use graph::symbol::Symbols;
+use graph::tensor::{Hash, Tensor};
+use graph::ty::Type;
+use nest::abstraction::abstract_sizes;
+use nest::kernel::Kernel;
+use nest::layout::Access;
+
+use crate::claim::Claimant;
+use crate::error::PlanError;
+use crate::open::open_regions;
+use crate::plan::{Border, Buffer, BufferId, Code, CodeId, Place, Plan, View, Weight};
+
+/// Claimants of one target.
+pub type Claimants<'a, C> = &'a [&'a dyn Claimant<Code = C>];
+
+/// Plans a verified model for the target whose claimants are given.
+pub fn plan_model<C: Clone + PartialEq + std::fmt::Debug>(
+    model: &Model,
+    claimants: Claimants<'_, C>,
+) -> Result<Plan<C>, PlanError> {
+    let planner = Planner::new(model, claimants);
+    let graph = planner.open(&model.graph);
+    planner.plan_top(model, &graph)
+}
+
+/// Tables of the plan under construction.
+pub(crate) struct Planner<'a, C> {
+    pub symbols: Symbols,
+    pub claimants: Claimants<'a, C>,
+    pub plan: Plan<C>,
+    weights: BTreeMap<Hash, BufferId>,
+    /// Guards that no step checks yet, by index.
+    pub pending_guards: Vec<usize>,
+}
+
+impl<'a, C: Clone + PartialEq + std::fmt::Debug> Planner<'a, C> {
+    fn new(model: &Model, claimants: Claimants<'a, C>) -> Planner<'a, C> {
+        let plan = Plan {
+            name: model.name.clone(),
+            symbols: Symbols::default(),
+            guards: model.guards.clone(),
+            origins: model.origins.clone(),
+            states: model.states.clone(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            weights: Vec::new(),
+            buffers: Vec::new(),
+            codes: Vec::new(),
+            arena: Dim::constant(0),
+            body: crate::plan::Block::default(),
+        };
+        Planner {
+            symbols: model.symbols.clone(),
+            claimants,
+            plan,
+            weights: BTreeMap::new(),
+            pending_guards: (0..model.guards.len()).collect(),
+        }
+    }
+
+    /// Opens every region that no claimant wants.
+    fn open(&self, graph: &Graph) -> Graph {
+        open_regions(graph, &|graph, node| {
+            let facts = crate::facts::Facts::of(graph);
+            let constants = |value| constant_of(graph, &facts, value);
+            let site = crate::claim::Site { graph, symbols: &self.symbols, facts: &facts, constants: &constants };
+            self.claimants.iter().any(|c| !c.claims(&site, node).is_empty())
+        })
+    }
+
+    fn plan_top(mut self, model: &Model, graph: &Graph) -> Result<Plan<C>, PlanError> {
+        let mut views = BTreeMap::new();
+        for (position, input) in graph.inputs.iter().enumerate() {
+            let value = graph.value(*input).ok_or(PlanError::NoView { value: input.0 })?;
+            let state = model.states.iter().position(|s| s.input == position);
+            let place = match state {
+                Some(k) => Place::State(k),
+                None => Place::Input(position),
+            };
+            let view = self.new_view(&value.ty, place);
+            views.insert(*input, view.clone());
+            let name = value.name.clone().unwrap_or_else(|| format!("input_{position}"));
+            self.plan.inputs.push(Border { name, ty: value.ty.clone(), view });
+        }
+        let mut targets = Vec::new();
+        for (position, output) in graph.outputs.iter().enumerate() {
+            let value = graph.value(*output).ok_or(PlanError::NoView { value: output.0 })?;
+            let view = self.new_view(&value.ty, Place::Output(position));
+            let declared = model.graph.outputs.get(position).and_then(|o| model.graph.value(*o));
+            let name = declared.and_then(|v| v.name.clone()).unwrap_or_else(|| format!("output_{position}"));
+            self.plan.outputs.push(Border { name, ty: value.ty.clone(), view: view.clone() });
+            targets.push(Some(view));
+        }
+        let known = self.symbols.iter().filter(|(_, s)| s.source == graph::symbol::SymSource::Input);
+        let known: BTreeSet<SymId> = known.map(|(id, _)| id).collect();
+        let (block, _) = self.plan_block(graph, views, &known, &targets)?;
+        self.plan.body = block;
+        self.plan.symbols = self.symbols.clone();
+        crate::arena::assign(&mut self.plan);
+        crate::order::add_dependencies(&mut self.plan);
+        Ok(self.plan)
+    }
+
+    /// A new dense buffer for a value, as a view of all of it.
+    pub(crate) fn new_view(&mut self, ty: &Type, place: Place) -> View {
+        match ty {
+            Type::Tensor(t) if t.dtype != DType::Str => {
+                let elements = t.count();
+                self.buffer_view(t.dtype, t.shape.clone(), elements, Access::dense(&t.shape), place)
+            }
+            Type::Tensor(t) => {
+                let place = self.object_place(ty, place);
+                self.buffer_view(t.dtype, t.shape.clone(), t.count(), Access::dense(&t.shape), place)
+            }
+            Type::Seq(_) | Type::Opt(_) | Type::Map { .. } | Type::Ragged { .. } => {
+                let place = self.object_place(ty, place);
+                self.buffer_view(DType::Str, Vec::new(), Dim::constant(1), Access::dense(&[]), place)
+            }
+        }
+    }
+
+    /// Objects at the border keep the border's place; all others are session objects.
+    fn object_place(&self, ty: &Type, place: Place) -> Place {
+        match place {
+            Place::Input(_) | Place::Output(_) | Place::State(_) => place,
+            Place::Arena { .. } | Place::Weight(_) | Place::Growable | Place::Object(_) => Place::Object(ty.clone()),
+        }
+    }
+
+    /// A new buffer and a view of it.
+    pub(crate) fn buffer_view(
+        &mut self,
+        dtype: DType,
+        shape: Vec<Dim>,
+        elements: Dim,
+        access: Access,
+        place: Place,
+    ) -> View {
+        self.plan.buffers.push(Buffer { dtype, elements, place });
+        View { buffer: BufferId((self.plan.buffers.len() - 1) as u32), shape, access }
+    }
+
+    /// A buffer for an intermediate value: in the arena, or growable where a symbol without an upper bound that is only known
+    /// while the model runs decides its size.
+    pub(crate) fn temporary_place(&self, ty: &Type) -> Place {
+        let mut unbounded = false;
+        ty.for_each_dim(&mut |dim| {
+            dim.for_each_symbol(&mut |id| {
+                unbounded |=
+                    self.symbols.get(id).is_some_and(|s| s.source == graph::symbol::SymSource::Bind && s.hi.is_none());
+            });
+        });
+        if unbounded { Place::Growable } else { Place::Arena { offset: Dim::constant(0) } }
+    }
+
+    /// Adds code, or finds the equal one; yields it with the values of its parameters.
+    pub(crate) fn add_kernel(&mut self, kernel: Kernel) -> (CodeId, Vec<Dim>) {
+        let (kernel, sizes) = abstract_sizes(kernel);
+        (self.add_code(Code::Kernel(kernel)), sizes)
+    }
+
+    /// Adds code, or finds the equal one.
+    pub(crate) fn add_code(&mut self, code: Code<C>) -> CodeId {
+        if let Some(position) = self.plan.codes.iter().position(|c| *c == code) {
+            return CodeId(position as u32);
+        }
+        self.plan.codes.push(code);
+        CodeId((self.plan.codes.len() - 1) as u32)
+    }
+
+    /// The view of a constant in the weight table; equal constants share an entry.
+    pub(crate) fn weight_view(&mut self, name: &str, tensor: Tensor) -> View {
+        let hash = tensor.hash();
+        let shape: Vec<Dim> = tensor.shape().iter().map(|d| Dim::from(*d)).collect();
+        let access = Access::dense(&shape);
+        if let Some(buffer) = self.weights.get(&hash) {
+            return View { buffer: *buffer, shape, access };
+        }
+        let (dtype, extents) = (tensor.dtype(), tensor.shape().to_vec());
+        let index = self.plan.weights.len();
+        let source = crate::plan::Source::Constant(tensor);
+        self.plan.weights.push(Weight { name: name.to_string(), source, dtype, shape: extents });
+        let view = self.buffer_view(dtype, shape.clone(), Dim::product(&shape), access, Place::Weight(index));
+        self.weights.insert(hash, view.buffer);
+        view
+    }
+}
+
+/// The tensor that a value is, if a `Const` node defines it.
+pub(crate) fn constant_of(graph: &Graph, facts: &crate::facts::Facts, value: ValueId) -> Option<Tensor> {
+    let (node, _) = facts.definition(value)?;
+    let node = graph.node(node)?;
+    match &node.op {
+        Op::Const(Const::Inline(tensor)) => Some(tensor.clone()),
+        Op::Const(Const::Blob(blob)) => Some(blob.tensor.clone()),
+        Op::Const(Const::Splat(_) | Const::Iota) => {
+            let values = graph::eval::node(graph, node, &[], &mut graph::eval::Bindings::default()).ok()?;
+            values.first().and_then(Datum::as_tensor).cloned()
+        }
+        _ => None,
+    }
+}
