@@ -1,3 +1,16 @@
-//! What generated crates need at run time: a few files, copied into each crate as they are.
+//! What generated crates need at run time: a few files, copied into each crate as they are but for their tests.
+//!
+//! - [`memory`], [`weights`] (and `half_elements`): all the `unsafe` code there is beside the kernels.
+//! - [`sizes`], [`strided`], [`bridge`], [`datum`]: what steps call. [`tensor`], [`engine`], [`error`]: what users see.
 
+pub mod bridge;
 pub mod datum;
+pub mod engine;
+pub mod error;
+pub mod half_elements;
+pub mod memory;
+pub mod sizes;
+pub mod sources;
+pub mod strided;
+pub mod tensor;
+pub mod weights;

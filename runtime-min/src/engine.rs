@@ -1,0 +1,94 @@
+//! What engines and sessions of every model share: options, facts, the clock of the steps.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::error::{Error, Node, StepError};
+
+/// How to load an engine.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct EngineOptions {
+    /// The weight file, for crates that do not embed their weights.
+    pub weights: Option<PathBuf>,
+    /// Most bytes that one session may take.
+    pub memory_limit: Option<usize>,
+    /// Whether sessions take the time of every step.
+    pub profile: bool,
+}
+
+impl EngineOptions {
+    /// With this weight file.
+    pub fn with_weights(mut self, path: impl Into<PathBuf>) -> Self {
+        self.weights = Some(path.into());
+        self
+    }
+
+    /// With at most so many bytes a session.
+    pub fn with_memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// With a clock for every step.
+    pub fn with_profile(mut self) -> Self {
+        self.profile = true;
+        self
+    }
+}
+
+/// Facts about a loaded engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// Name of the model.
+    pub model: &'static str,
+    /// What the crate was compiled for.
+    pub target: &'static str,
+    /// Bytes of the weights.
+    pub weight_bytes: usize,
+    /// Bytes of a session's arena where they are known before it runs.
+    pub arena_bytes: Option<usize>,
+}
+
+/// Time spent in each step, if asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Profile {
+    steps: Vec<(Node, Duration)>,
+}
+
+impl Profile {
+    /// A clock for these steps, or none.
+    pub fn new(nodes: &[Node], enabled: bool) -> Profile {
+        let nodes = if enabled { nodes } else { &[] };
+        Profile { steps: nodes.iter().map(|n| (*n, Duration::ZERO)).collect() }
+    }
+
+    /// Runs a step; an error names its node.
+    pub fn step(
+        &mut self,
+        nodes: &[Node],
+        index: usize,
+        run: impl FnOnce() -> Result<(), StepError>,
+    ) -> Result<(), Error> {
+        let outcome = match self.steps.get_mut(index) {
+            None => run(),
+            Some((_, time)) => {
+                let start = Instant::now();
+                let outcome = run();
+                *time += start.elapsed();
+                outcome
+            }
+        };
+        outcome.map_err(|e| e.at(nodes.get(index).copied().unwrap_or(Node { name: "", op: "step" })))
+    }
+
+    /// Steps and the time spent in each so far.
+    pub fn steps(&self) -> &[(Node, Duration)] {
+        &self.steps
+    }
+
+    /// Sets all times to zero.
+    pub fn reset(&mut self) {
+        self.steps.iter_mut().for_each(|(_, time)| *time = Duration::ZERO);
+    }
+}

@@ -1,0 +1,91 @@
+//! The texts of the runtime's files, for the generator to copy. Not copied itself.
+
+/// A file under `src`: its path, and its text without tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeFile {
+    pub path: &'static str,
+    pub text: String,
+}
+
+/// The file at a path under `src`.
+pub fn file(path: &str) -> Option<RuntimeFile> {
+    let (path, text) = FILES.iter().find(|(name, _)| *name == path)?;
+    Some(RuntimeFile { path, text: without_tests(text) })
+}
+
+/// All paths.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|(path, _)| *path)
+}
+
+macro_rules! files {
+    ($($path:literal)*) => {
+        const FILES: &[(&str, &str)] = &[$(($path, include_str!($path)),)*];
+    };
+}
+
+files! {
+    "bridge.rs"
+    "datum.rs"
+    "engine.rs"
+    "error.rs"
+    "half_elements.rs"
+    "memory.rs"
+    "sizes.rs"
+    "strided.rs"
+    "tensor.rs"
+    "weights.rs"
+}
+
+/// Cuts `#[cfg(test)]` modules: those of a file of their own, and one at the end of the file.
+fn without_tests(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line == "#[cfg(test)]" {
+            match lines.peek() {
+                Some(next) if next.starts_with("mod ") && next.ends_with(';') => {
+                    lines.next();
+                    continue;
+                }
+                Some(next) if next.starts_with("mod ") => break,
+                _ => {}
+            }
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_cut() {
+        let text = "a\n#[cfg(test)]\nmod b_tests;\nmod c;\n\n#[cfg(test)]\nmod tests {\n    x\n}\n";
+        assert_eq!(without_tests(text), "a\nmod c;\n");
+    }
+
+    #[test]
+    fn every_file_is_listed() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut found = Vec::new();
+        list(&folder, "", &mut found);
+        found.retain(|p| p != "lib.rs" && p != "sources.rs" && !p.ends_with("tests.rs"));
+        found.sort();
+        let listed: Vec<String> = paths().map(str::to_string).collect();
+        assert_eq!(listed, found, "list them in sources.rs");
+    }
+
+    fn list(folder: &std::path::Path, prefix: &str, out: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = format!("{prefix}{}", path.file_name().unwrap().to_string_lossy());
+            if path.is_dir() { list(&path, &format!("{name}/"), out) } else { out.push(name) }
+        }
+    }
+}
