@@ -346,7 +346,7 @@ impl Exprs {
                 Expr::Dim(dim) => Expr::Dim(map(dim)),
                 other => other.clone(),
             };
-            out.push(expr, *dtype);
+            out.push_raw(expr, *dtype);
         }
         out
     }
