@@ -5,11 +5,17 @@ use crate::region::RegionKind;
 #[path = "activation.rs"]
 pub mod activation;
 
+#[path = "attention.rs"]
+pub mod attention;
+
 #[path = "contract.rs"]
 pub mod contract;
 
 #[path = "conv.rs"]
 pub mod conv;
+
+#[path = "conv_transpose.rs"]
+pub mod conv_transpose;
 
 #[path = "norm.rs"]
 pub mod norm;
@@ -29,8 +35,10 @@ pub mod window;
 /// All region kinds.
 #[rustfmt::skip]
 pub const KINDS: &[&RegionKind] = &[
+    &attention::KIND,
     &contract::KIND,
     &conv::KIND,
+    &conv_transpose::KIND,
     &norm::KIND,
     &pool::KIND,
     &rnn::KIND,
