@@ -7,6 +7,7 @@ mod casting;
 pub mod hosted;
 mod indexing;
 pub mod late;
+mod looping;
 pub mod operator;
 mod ops;
 #[cfg(test)]

@@ -33,17 +33,11 @@ pub mod atan;
 #[path = "atanh.rs"]
 pub mod atanh;
 
-#[path = "attention.rs"]
-pub mod attention;
-
 #[path = "average_pool.rs"]
 pub mod average_pool;
 
 #[path = "batch_normalization.rs"]
 pub mod batch_normalization;
-
-#[path = "bit_cast.rs"]
-pub mod bit_cast;
 
 #[path = "bit_shift.rs"]
 pub mod bit_shift;
@@ -60,20 +54,11 @@ pub mod bitwise_or;
 #[path = "bitwise_xor.rs"]
 pub mod bitwise_xor;
 
-#[path = "cast.rs"]
-pub mod cast;
-
-#[path = "cast_like.rs"]
-pub mod cast_like;
-
 #[path = "ceil.rs"]
 pub mod ceil;
 
 #[path = "celu.rs"]
 pub mod celu;
-
-#[path = "center_crop_pad.rs"]
-pub mod center_crop_pad;
 
 #[path = "clip.rs"]
 pub mod clip;
@@ -81,38 +66,17 @@ pub mod clip;
 #[path = "compress.rs"]
 pub mod compress;
 
-#[path = "concat.rs"]
-pub mod concat;
-
 #[path = "concat_from_sequence.rs"]
 pub mod concat_from_sequence;
 
-#[path = "constant.rs"]
-pub mod constant;
-
-#[path = "constant_of_shape.rs"]
-pub mod constant_of_shape;
-
 #[path = "conv.rs"]
 pub mod conv;
-
-#[path = "conv_transpose.rs"]
-pub mod conv_transpose;
 
 #[path = "cos.rs"]
 pub mod cos;
 
 #[path = "cosh.rs"]
 pub mod cosh;
-
-#[path = "cum_prod.rs"]
-pub mod cum_prod;
-
-#[path = "cum_sum.rs"]
-pub mod cum_sum;
-
-#[path = "depth_to_space.rs"]
-pub mod depth_to_space;
 
 #[path = "div.rs"]
 pub mod div;
@@ -129,26 +93,8 @@ pub mod erf;
 #[path = "exp.rs"]
 pub mod exp;
 
-#[path = "expand.rs"]
-pub mod expand;
-
-#[path = "eye_like.rs"]
-pub mod eye_like;
-
-#[path = "flatten.rs"]
-pub mod flatten;
-
 #[path = "floor.rs"]
 pub mod floor;
-
-#[path = "gather.rs"]
-pub mod gather;
-
-#[path = "gather_elements.rs"]
-pub mod gather_elements;
-
-#[path = "gather_nd.rs"]
-pub mod gather_nd;
 
 #[path = "gelu.rs"]
 pub mod gelu;
@@ -165,9 +111,6 @@ pub mod greater;
 #[path = "greater_or_equal.rs"]
 pub mod greater_or_equal;
 
-#[path = "gru.rs"]
-pub mod gru;
-
 #[path = "hard_sigmoid.rs"]
 pub mod hard_sigmoid;
 
@@ -177,8 +120,8 @@ pub mod hard_swish;
 #[path = "hardmax.rs"]
 pub mod hardmax;
 
-#[path = "identity.rs"]
-pub mod identity;
+#[path = "if_.rs"]
+pub mod if_;
 
 #[path = "is_inf.rs"]
 pub mod is_inf;
@@ -204,8 +147,8 @@ pub mod log;
 #[path = "log_softmax.rs"]
 pub mod log_softmax;
 
-#[path = "lstm.rs"]
-pub mod lstm;
+#[path = "loop_.rs"]
+pub mod loop_;
 
 #[path = "mat_mul.rs"]
 pub mod mat_mul;
@@ -243,9 +186,6 @@ pub mod non_zero;
 #[path = "not.rs"]
 pub mod not;
 
-#[path = "one_hot.rs"]
-pub mod one_hot;
-
 #[path = "optional.rs"]
 pub mod optional;
 
@@ -261,14 +201,8 @@ pub mod or;
 #[path = "p_relu.rs"]
 pub mod p_relu;
 
-#[path = "pad.rs"]
-pub mod pad;
-
 #[path = "pow.rs"]
 pub mod pow;
-
-#[path = "range.rs"]
-pub mod range;
 
 #[path = "reciprocal.rs"]
 pub mod reciprocal;
@@ -276,23 +210,11 @@ pub mod reciprocal;
 #[path = "relu.rs"]
 pub mod relu;
 
-#[path = "reshape.rs"]
-pub mod reshape;
-
-#[path = "reverse_sequence.rs"]
-pub mod reverse_sequence;
-
-#[path = "rms_normalization.rs"]
-pub mod rms_normalization;
-
-#[path = "rnn.rs"]
-pub mod rnn;
-
-#[path = "rotary_embedding.rs"]
-pub mod rotary_embedding;
-
 #[path = "round.rs"]
 pub mod round;
+
+#[path = "scan.rs"]
+pub mod scan;
 
 #[path = "scatter.rs"]
 pub mod scatter;
@@ -324,8 +246,8 @@ pub mod sequence_insert;
 #[path = "sequence_length.rs"]
 pub mod sequence_length;
 
-#[path = "shape.rs"]
-pub mod shape;
+#[path = "sequence_map.rs"]
+pub mod sequence_map;
 
 #[path = "shrink.rs"]
 pub mod shrink;
@@ -342,12 +264,6 @@ pub mod sin;
 #[path = "sinh.rs"]
 pub mod sinh;
 
-#[path = "size.rs"]
-pub mod size;
-
-#[path = "slice.rs"]
-pub mod slice;
-
 #[path = "softmax.rs"]
 pub mod softmax;
 
@@ -357,20 +273,11 @@ pub mod softplus;
 #[path = "softsign.rs"]
 pub mod softsign;
 
-#[path = "space_to_depth.rs"]
-pub mod space_to_depth;
-
-#[path = "split.rs"]
-pub mod split;
-
 #[path = "split_to_sequence.rs"]
 pub mod split_to_sequence;
 
 #[path = "sqrt.rs"]
 pub mod sqrt;
-
-#[path = "squeeze.rs"]
-pub mod squeeze;
 
 #[path = "sub.rs"]
 pub mod sub;
@@ -390,26 +297,11 @@ pub mod tanh;
 #[path = "thresholded_relu.rs"]
 pub mod thresholded_relu;
 
-#[path = "tile.rs"]
-pub mod tile;
-
 #[path = "top_k.rs"]
 pub mod top_k;
 
-#[path = "transpose.rs"]
-pub mod transpose;
-
-#[path = "trilu.rs"]
-pub mod trilu;
-
 #[path = "unique.rs"]
 pub mod unique;
-
-#[path = "unsqueeze.rs"]
-pub mod unsqueeze;
-
-#[path = "where_.rs"]
-pub mod where_;
 
 #[path = "xor.rs"]
 pub mod xor;
@@ -427,55 +319,36 @@ pub const OPERATORS: &[&Operator] = &[
     &asinh::OPERATOR,
     &atan::OPERATOR,
     &atanh::OPERATOR,
-    &attention::OPERATOR,
     &average_pool::OPERATOR,
     &batch_normalization::OPERATOR,
-    &bit_cast::OPERATOR,
     &bit_shift::OPERATOR,
     &bitwise_and::OPERATOR,
     &bitwise_not::OPERATOR,
     &bitwise_or::OPERATOR,
     &bitwise_xor::OPERATOR,
-    &cast::OPERATOR,
-    &cast_like::OPERATOR,
     &ceil::OPERATOR,
     &celu::OPERATOR,
-    &center_crop_pad::OPERATOR,
     &clip::OPERATOR,
     &compress::OPERATOR,
-    &concat::OPERATOR,
     &concat_from_sequence::OPERATOR,
-    &constant::OPERATOR,
-    &constant_of_shape::OPERATOR,
     &conv::OPERATOR,
-    &conv_transpose::OPERATOR,
     &cos::OPERATOR,
     &cosh::OPERATOR,
-    &cum_prod::OPERATOR,
-    &cum_sum::OPERATOR,
-    &depth_to_space::OPERATOR,
     &div::OPERATOR,
     &elu::OPERATOR,
     &equal::OPERATOR,
     &erf::OPERATOR,
     &exp::OPERATOR,
-    &expand::OPERATOR,
-    &eye_like::OPERATOR,
-    &flatten::OPERATOR,
     &floor::OPERATOR,
-    &gather::OPERATOR,
-    &gather_elements::OPERATOR,
-    &gather_nd::OPERATOR,
     &gelu::OPERATOR,
     &gemm::OPERATOR,
     &global_average_pool::OPERATOR,
     &greater::OPERATOR,
     &greater_or_equal::OPERATOR,
-    &gru::OPERATOR,
     &hard_sigmoid::OPERATOR,
     &hard_swish::OPERATOR,
     &hardmax::OPERATOR,
-    &identity::OPERATOR,
+    &if_::OPERATOR,
     &is_inf::OPERATOR,
     &is_nan::OPERATOR,
     &layer_normalization::OPERATOR,
@@ -484,7 +357,7 @@ pub const OPERATORS: &[&Operator] = &[
     &less_or_equal::OPERATOR,
     &log::OPERATOR,
     &log_softmax::OPERATOR,
-    &lstm::OPERATOR,
+    &loop_::OPERATOR,
     &mat_mul::OPERATOR,
     &max::OPERATOR,
     &max_pool::OPERATOR,
@@ -497,23 +370,16 @@ pub const OPERATORS: &[&Operator] = &[
     &non_max_suppression::OPERATOR,
     &non_zero::OPERATOR,
     &not::OPERATOR,
-    &one_hot::OPERATOR,
     &optional::OPERATOR,
     &optional_get_element::OPERATOR,
     &optional_has_element::OPERATOR,
     &or::OPERATOR,
     &p_relu::OPERATOR,
-    &pad::OPERATOR,
     &pow::OPERATOR,
-    &range::OPERATOR,
     &reciprocal::OPERATOR,
     &relu::OPERATOR,
-    &reshape::OPERATOR,
-    &reverse_sequence::OPERATOR,
-    &rms_normalization::OPERATOR,
-    &rnn::OPERATOR,
-    &rotary_embedding::OPERATOR,
     &round::OPERATOR,
+    &scan::OPERATOR,
     &scatter::OPERATOR,
     &scatter_elements::OPERATOR,
     &scatter_nd::OPERATOR,
@@ -524,35 +390,25 @@ pub const OPERATORS: &[&Operator] = &[
     &sequence_erase::OPERATOR,
     &sequence_insert::OPERATOR,
     &sequence_length::OPERATOR,
-    &shape::OPERATOR,
+    &sequence_map::OPERATOR,
     &shrink::OPERATOR,
     &sigmoid::OPERATOR,
     &sign::OPERATOR,
     &sin::OPERATOR,
     &sinh::OPERATOR,
-    &size::OPERATOR,
-    &slice::OPERATOR,
     &softmax::OPERATOR,
     &softplus::OPERATOR,
     &softsign::OPERATOR,
-    &space_to_depth::OPERATOR,
-    &split::OPERATOR,
     &split_to_sequence::OPERATOR,
     &sqrt::OPERATOR,
-    &squeeze::OPERATOR,
     &sub::OPERATOR,
     &sum::OPERATOR,
     &swish::OPERATOR,
     &tan::OPERATOR,
     &tanh::OPERATOR,
     &thresholded_relu::OPERATOR,
-    &tile::OPERATOR,
     &top_k::OPERATOR,
-    &transpose::OPERATOR,
-    &trilu::OPERATOR,
     &unique::OPERATOR,
-    &unsqueeze::OPERATOR,
-    &where_::OPERATOR,
     &xor::OPERATOR,
 ];
 
