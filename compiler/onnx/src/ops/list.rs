@@ -39,6 +39,9 @@ pub mod average_pool;
 #[path = "batch_normalization.rs"]
 pub mod batch_normalization;
 
+#[path = "bit_cast.rs"]
+pub mod bit_cast;
+
 #[path = "bit_shift.rs"]
 pub mod bit_shift;
 
@@ -54,11 +57,20 @@ pub mod bitwise_or;
 #[path = "bitwise_xor.rs"]
 pub mod bitwise_xor;
 
+#[path = "cast.rs"]
+pub mod cast;
+
+#[path = "cast_like.rs"]
+pub mod cast_like;
+
 #[path = "ceil.rs"]
 pub mod ceil;
 
 #[path = "celu.rs"]
 pub mod celu;
+
+#[path = "center_crop_pad.rs"]
+pub mod center_crop_pad;
 
 #[path = "clip.rs"]
 pub mod clip;
@@ -66,8 +78,17 @@ pub mod clip;
 #[path = "compress.rs"]
 pub mod compress;
 
+#[path = "concat.rs"]
+pub mod concat;
+
 #[path = "concat_from_sequence.rs"]
 pub mod concat_from_sequence;
+
+#[path = "constant.rs"]
+pub mod constant;
+
+#[path = "constant_of_shape.rs"]
+pub mod constant_of_shape;
 
 #[path = "conv.rs"]
 pub mod conv;
@@ -77,6 +98,15 @@ pub mod cos;
 
 #[path = "cosh.rs"]
 pub mod cosh;
+
+#[path = "cum_prod.rs"]
+pub mod cum_prod;
+
+#[path = "cum_sum.rs"]
+pub mod cum_sum;
+
+#[path = "depth_to_space.rs"]
+pub mod depth_to_space;
 
 #[path = "div.rs"]
 pub mod div;
@@ -93,8 +123,26 @@ pub mod erf;
 #[path = "exp.rs"]
 pub mod exp;
 
+#[path = "expand.rs"]
+pub mod expand;
+
+#[path = "eye_like.rs"]
+pub mod eye_like;
+
+#[path = "flatten.rs"]
+pub mod flatten;
+
 #[path = "floor.rs"]
 pub mod floor;
+
+#[path = "gather.rs"]
+pub mod gather;
+
+#[path = "gather_elements.rs"]
+pub mod gather_elements;
+
+#[path = "gather_nd.rs"]
+pub mod gather_nd;
 
 #[path = "gelu.rs"]
 pub mod gelu;
@@ -111,6 +159,9 @@ pub mod greater;
 #[path = "greater_or_equal.rs"]
 pub mod greater_or_equal;
 
+#[path = "gru.rs"]
+pub mod gru;
+
 #[path = "hard_sigmoid.rs"]
 pub mod hard_sigmoid;
 
@@ -119,6 +170,9 @@ pub mod hard_swish;
 
 #[path = "hardmax.rs"]
 pub mod hardmax;
+
+#[path = "identity.rs"]
+pub mod identity;
 
 #[path = "if_.rs"]
 pub mod if_;
@@ -149,6 +203,9 @@ pub mod log_softmax;
 
 #[path = "loop_.rs"]
 pub mod loop_;
+
+#[path = "lstm.rs"]
+pub mod lstm;
 
 #[path = "mat_mul.rs"]
 pub mod mat_mul;
@@ -186,6 +243,9 @@ pub mod non_zero;
 #[path = "not.rs"]
 pub mod not;
 
+#[path = "one_hot.rs"]
+pub mod one_hot;
+
 #[path = "optional.rs"]
 pub mod optional;
 
@@ -201,14 +261,29 @@ pub mod or;
 #[path = "p_relu.rs"]
 pub mod p_relu;
 
+#[path = "pad.rs"]
+pub mod pad;
+
 #[path = "pow.rs"]
 pub mod pow;
+
+#[path = "range.rs"]
+pub mod range;
 
 #[path = "reciprocal.rs"]
 pub mod reciprocal;
 
 #[path = "relu.rs"]
 pub mod relu;
+
+#[path = "reshape.rs"]
+pub mod reshape;
+
+#[path = "reverse_sequence.rs"]
+pub mod reverse_sequence;
+
+#[path = "rnn.rs"]
+pub mod rnn;
 
 #[path = "round.rs"]
 pub mod round;
@@ -249,6 +324,9 @@ pub mod sequence_length;
 #[path = "sequence_map.rs"]
 pub mod sequence_map;
 
+#[path = "shape.rs"]
+pub mod shape;
+
 #[path = "shrink.rs"]
 pub mod shrink;
 
@@ -264,6 +342,12 @@ pub mod sin;
 #[path = "sinh.rs"]
 pub mod sinh;
 
+#[path = "size.rs"]
+pub mod size;
+
+#[path = "slice.rs"]
+pub mod slice;
+
 #[path = "softmax.rs"]
 pub mod softmax;
 
@@ -273,11 +357,20 @@ pub mod softplus;
 #[path = "softsign.rs"]
 pub mod softsign;
 
+#[path = "space_to_depth.rs"]
+pub mod space_to_depth;
+
+#[path = "split.rs"]
+pub mod split;
+
 #[path = "split_to_sequence.rs"]
 pub mod split_to_sequence;
 
 #[path = "sqrt.rs"]
 pub mod sqrt;
+
+#[path = "squeeze.rs"]
+pub mod squeeze;
 
 #[path = "sub.rs"]
 pub mod sub;
@@ -297,11 +390,26 @@ pub mod tanh;
 #[path = "thresholded_relu.rs"]
 pub mod thresholded_relu;
 
+#[path = "tile.rs"]
+pub mod tile;
+
 #[path = "top_k.rs"]
 pub mod top_k;
 
+#[path = "transpose.rs"]
+pub mod transpose;
+
+#[path = "trilu.rs"]
+pub mod trilu;
+
 #[path = "unique.rs"]
 pub mod unique;
+
+#[path = "unsqueeze.rs"]
+pub mod unsqueeze;
+
+#[path = "where_.rs"]
+pub mod where_;
 
 #[path = "xor.rs"]
 pub mod xor;
@@ -321,33 +429,51 @@ pub const OPERATORS: &[&Operator] = &[
     &atanh::OPERATOR,
     &average_pool::OPERATOR,
     &batch_normalization::OPERATOR,
+    &bit_cast::OPERATOR,
     &bit_shift::OPERATOR,
     &bitwise_and::OPERATOR,
     &bitwise_not::OPERATOR,
     &bitwise_or::OPERATOR,
     &bitwise_xor::OPERATOR,
+    &cast::OPERATOR,
+    &cast_like::OPERATOR,
     &ceil::OPERATOR,
     &celu::OPERATOR,
+    &center_crop_pad::OPERATOR,
     &clip::OPERATOR,
     &compress::OPERATOR,
+    &concat::OPERATOR,
     &concat_from_sequence::OPERATOR,
+    &constant::OPERATOR,
+    &constant_of_shape::OPERATOR,
     &conv::OPERATOR,
     &cos::OPERATOR,
     &cosh::OPERATOR,
+    &cum_prod::OPERATOR,
+    &cum_sum::OPERATOR,
+    &depth_to_space::OPERATOR,
     &div::OPERATOR,
     &elu::OPERATOR,
     &equal::OPERATOR,
     &erf::OPERATOR,
     &exp::OPERATOR,
+    &expand::OPERATOR,
+    &eye_like::OPERATOR,
+    &flatten::OPERATOR,
     &floor::OPERATOR,
+    &gather::OPERATOR,
+    &gather_elements::OPERATOR,
+    &gather_nd::OPERATOR,
     &gelu::OPERATOR,
     &gemm::OPERATOR,
     &global_average_pool::OPERATOR,
     &greater::OPERATOR,
     &greater_or_equal::OPERATOR,
+    &gru::OPERATOR,
     &hard_sigmoid::OPERATOR,
     &hard_swish::OPERATOR,
     &hardmax::OPERATOR,
+    &identity::OPERATOR,
     &if_::OPERATOR,
     &is_inf::OPERATOR,
     &is_nan::OPERATOR,
@@ -358,6 +484,7 @@ pub const OPERATORS: &[&Operator] = &[
     &log::OPERATOR,
     &log_softmax::OPERATOR,
     &loop_::OPERATOR,
+    &lstm::OPERATOR,
     &mat_mul::OPERATOR,
     &max::OPERATOR,
     &max_pool::OPERATOR,
@@ -370,14 +497,20 @@ pub const OPERATORS: &[&Operator] = &[
     &non_max_suppression::OPERATOR,
     &non_zero::OPERATOR,
     &not::OPERATOR,
+    &one_hot::OPERATOR,
     &optional::OPERATOR,
     &optional_get_element::OPERATOR,
     &optional_has_element::OPERATOR,
     &or::OPERATOR,
     &p_relu::OPERATOR,
+    &pad::OPERATOR,
     &pow::OPERATOR,
+    &range::OPERATOR,
     &reciprocal::OPERATOR,
     &relu::OPERATOR,
+    &reshape::OPERATOR,
+    &reverse_sequence::OPERATOR,
+    &rnn::OPERATOR,
     &round::OPERATOR,
     &scan::OPERATOR,
     &scatter::OPERATOR,
@@ -391,24 +524,35 @@ pub const OPERATORS: &[&Operator] = &[
     &sequence_insert::OPERATOR,
     &sequence_length::OPERATOR,
     &sequence_map::OPERATOR,
+    &shape::OPERATOR,
     &shrink::OPERATOR,
     &sigmoid::OPERATOR,
     &sign::OPERATOR,
     &sin::OPERATOR,
     &sinh::OPERATOR,
+    &size::OPERATOR,
+    &slice::OPERATOR,
     &softmax::OPERATOR,
     &softplus::OPERATOR,
     &softsign::OPERATOR,
+    &space_to_depth::OPERATOR,
+    &split::OPERATOR,
     &split_to_sequence::OPERATOR,
     &sqrt::OPERATOR,
+    &squeeze::OPERATOR,
     &sub::OPERATOR,
     &sum::OPERATOR,
     &swish::OPERATOR,
     &tan::OPERATOR,
     &tanh::OPERATOR,
     &thresholded_relu::OPERATOR,
+    &tile::OPERATOR,
     &top_k::OPERATOR,
+    &transpose::OPERATOR,
+    &trilu::OPERATOR,
     &unique::OPERATOR,
+    &unsqueeze::OPERATOR,
+    &where_::OPERATOR,
     &xor::OPERATOR,
 ];
 
