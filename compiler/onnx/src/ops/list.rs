@@ -33,6 +33,9 @@ pub mod atan;
 #[path = "atanh.rs"]
 pub mod atanh;
 
+#[path = "attention.rs"]
+pub mod attention;
+
 #[path = "average_pool.rs"]
 pub mod average_pool;
 
@@ -92,6 +95,9 @@ pub mod constant_of_shape;
 
 #[path = "conv.rs"]
 pub mod conv;
+
+#[path = "conv_transpose.rs"]
+pub mod conv_transpose;
 
 #[path = "cos.rs"]
 pub mod cos;
@@ -282,8 +288,14 @@ pub mod reshape;
 #[path = "reverse_sequence.rs"]
 pub mod reverse_sequence;
 
+#[path = "rms_normalization.rs"]
+pub mod rms_normalization;
+
 #[path = "rnn.rs"]
 pub mod rnn;
+
+#[path = "rotary_embedding.rs"]
+pub mod rotary_embedding;
 
 #[path = "round.rs"]
 pub mod round;
@@ -427,6 +439,7 @@ pub const OPERATORS: &[&Operator] = &[
     &asinh::OPERATOR,
     &atan::OPERATOR,
     &atanh::OPERATOR,
+    &attention::OPERATOR,
     &average_pool::OPERATOR,
     &batch_normalization::OPERATOR,
     &bit_cast::OPERATOR,
@@ -447,6 +460,7 @@ pub const OPERATORS: &[&Operator] = &[
     &constant::OPERATOR,
     &constant_of_shape::OPERATOR,
     &conv::OPERATOR,
+    &conv_transpose::OPERATOR,
     &cos::OPERATOR,
     &cosh::OPERATOR,
     &cum_prod::OPERATOR,
@@ -510,7 +524,9 @@ pub const OPERATORS: &[&Operator] = &[
     &relu::OPERATOR,
     &reshape::OPERATOR,
     &reverse_sequence::OPERATOR,
+    &rms_normalization::OPERATOR,
     &rnn::OPERATOR,
+    &rotary_embedding::OPERATOR,
     &round::OPERATOR,
     &scan::OPERATOR,
     &scatter::OPERATOR,
