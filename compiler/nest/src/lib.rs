@@ -7,5 +7,6 @@ pub mod abstraction;
 pub mod build;
 pub mod fuse;
 pub mod index;
+pub mod interpret;
 pub mod kernel;
 pub mod layout;

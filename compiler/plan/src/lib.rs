@@ -7,6 +7,7 @@
 pub mod arena;
 pub mod claim;
 pub mod error;
+pub mod eval_plan;
 pub mod facts;
 pub mod group;
 pub mod open;
