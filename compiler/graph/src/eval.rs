@@ -16,6 +16,7 @@ mod column;
 mod combine;
 mod compute;
 mod constant;
+mod contract;
 mod control;
 mod error;
 mod float;
@@ -207,7 +208,7 @@ fn run_node(
 ) -> Result<Vec<Datum>, EvalError> {
     let results = match &node.op {
         Op::Const(value) => constant::run(graph, node, value, bindings)?,
-        Op::Compute(compute) => compute::run(compute, operands, bindings)?,
+        Op::Compute(compute) => compute::run(compute, operands, bindings, contract::run)?,
         Op::Scatter(scatter) => scatter::run(scatter, operands, bindings)?,
         Op::Sort(sort) => order::sort(sort, operands, bindings)?,
         Op::Compact(compact) => order::compact(compact, operands, bindings)?,

@@ -2,12 +2,18 @@
 //!
 //! `e0 = load 0 [i0, i1]` reads operand 0 of the node. Semantics, in one place:
 //! - Integers wrap at their width. `Div` truncates, `FloorDiv` rounds down, `Rem` has the sign of the dividend, `Mod` that
-//!   of the divisor; a zero divisor gives 0 for integers.
-//! - Floats round to their dtype after every operation (half to even). `Min`, `Max` return NaN if either side is NaN.
-//! - `Compare` with NaN is false, `Ne` true. `Select` evaluates neither side lazily: a `Load` without `or` must be in
-//!   range at every point of the domain.
-//! - `Load … or e`: `e` where an index is outside the operand's shape.
-//! - `Shl`, `Shr` by the width or more give 0 (arithmetic `Shr` of a negative value gives -1).
+//!   of the divisor; a zero divisor gives 0 for integers. `Pow` of integers wraps; a negative exponent gives 0, but for
+//!   bases 1 and -1.
+//! - Floats round to their dtype after every operation (half to even); maths functions are those of the `libm` crate in
+//!   `f64`, rounded once. `Min`, `Max` return NaN if either side is NaN, and the first of two equal values (the two
+//!   zeros). `Mod` of floats that leaves nothing is a zero of the divisor's sign.
+//! - NaN has neither sign nor payload: every NaN that is stored is the canonical quiet one of its dtype.
+//! - `Compare` with NaN is false, `Ne` true; strings compare by their bytes. `Select` evaluates neither side lazily: a
+//!   `Load` without `or` must be in range at every point of the domain.
+//! - `Load … or e`: `e` where an index is outside the operand's shape. Where no point takes `e`, it may stay unevaluated.
+//! - `Shl`, `Shr` by the width or more give 0 (arithmetic `Shr` of a negative value gives -1); a negative amount counts
+//!   as more than the width.
+//! - Strings only move: loads, selections, comparisons and an empty constant (`zero` of the dtype).
 
 use std::collections::HashMap;
 
@@ -94,7 +100,7 @@ pub enum CmpOp {
 /// Rounding of a cast to a narrower float.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rounding {
-    /// Half to even.
+    /// Half to even (`f8e8m0`: half up).
     Nearest,
     /// Toward +infinity (`f8e8m0` only).
     Up,
@@ -119,15 +125,16 @@ pub enum Expr {
     Select(ExprId, ExprId, ExprId),
     /// `a * b + c` with one rounding.
     Fma(ExprId, ExprId, ExprId),
-    /// Float to integer truncates; `saturate`: out of range becomes the nearest end, else the integer wraps and a float
-    /// becomes infinity or NaN. To bool: `value != 0`.
+    /// Float to integer truncates, NaN to 0; `saturate`: out of range becomes the nearest end, else the integer wraps
+    /// (a float beyond `i64`, for u64 and values from 0 beyond `u64`, first becomes the nearest end of that) and a float
+    /// becomes infinity or NaN. Integer to float rounds once. To bool: `value != 0`.
     Cast {
         to: DType,
         saturate: bool,
         rounding: Rounding,
         value: ExprId,
     },
-    /// The same bits as another dtype of equal width.
+    /// The same bits as another dtype of equal width. A NaN gives the canonical bits of its dtype.
     Bitcast {
         to: DType,
         value: ExprId,

@@ -85,7 +85,7 @@ pub struct Compute {
     pub outs: Vec<ExprId>,
 }
 
-/// Extent of a reduction dim: `bound`, or `size` (an i64 expression of the parallel index) at most `bound`.
+/// Extent of a reduction dim: `bound`, or `size` (an i64 expression of the parallel index) taken into `0..=bound`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {
     pub bound: Dim,
@@ -101,9 +101,11 @@ pub struct Acc {
     pub value: ExprId,
 }
 
-/// How values combine. Ties, NaN and wrap: sums and products wrap for integers and accumulate wide for floats; `Max`, `Min`
-/// give NaN if any value is; `ArgMax`, `ArgMin` give the linear reduction index of the best value, the first of equals
-/// unless `last`, NaN better than anything; their neutral element is index 0.
+/// How values combine, in row-major order of the reduction index. Sums and products of integers wrap; those of floats run in
+/// `f64` and round once at the end, and a `Sum` whose value is a product (`Mul`) of floats adds the unrounded products.
+/// `Max`, `Min` give NaN if any value is, and the first of equal values (the two zeros). `ArgMax`, `ArgMin` give the linear
+/// reduction index (row-major over the bounds) of the best value, the first of equals unless `last`, NaN better than
+/// anything; their neutral element is index 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Combiner {
     Sum,
@@ -171,7 +173,8 @@ pub enum ScatterMode {
 }
 
 /// Result = operand 0, changed at `index(d)` by `value(d)` for every `d` of `domain` in row-major order. An index outside
-/// the base's shape is skipped. `index` has one i64 expression per dim of the base; `value` has the base's dtype.
+/// the base's shape is skipped. `index` has one i64 expression per dim of the base; `value` has the base's dtype. Float sums
+/// and products round once, after the last update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scatter {
     pub domain: Vec<Dim>,
@@ -183,7 +186,8 @@ pub struct Scatter {
 
 /// Sorts along an axis. Operands: one or more keys of one shape, the first the most significant. Results: each key in the
 /// new order, then the i64 source index along the axis. NaN counts as the largest value. Equal keys keep their order.
-/// With `limit`, only the first so many are produced.
+/// `descending` turns the order of the keys around, so NaN come first. With `limit` (at most the extent), only the first so
+/// many are produced. Strings compare by their bytes, -0 equals +0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sort {
     pub axis: usize,
@@ -198,7 +202,8 @@ pub struct Compact {
     pub bound: Dim,
 }
 
-/// Running combination along an axis (sum, product, max or min).
+/// Running combination along an axis (sum, product, max, min; any or all of bool); every element rounds once. `exclusive`
+/// leaves the element itself out, so that the first is the combiner's neutral one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix {
     pub axis: usize,
@@ -228,7 +233,8 @@ pub struct If {
 /// A loop whose end is found while it runs. Operands: trip limit (i64, rank 0), initial condition (bool, rank 0), `carried`
 /// initial values, captures. Body inputs: iteration number (i64, rank 0), carried, captures; the condition is not an
 /// input. Body outputs: condition, carried, then tensors that are stacked along a new axis 0. Results: carried, stacked.
-/// `binds` of the node: sizes of the results; `binds` of the body: sizes of its carried inputs.
+/// `binds` of the node: sizes of the results; `binds` of the body: sizes of its carried inputs. A trip limit below 1 runs
+/// nothing. Slices of one stacked output have one shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loop {
     pub carried: usize,

@@ -20,13 +20,19 @@ pub(super) struct Affine {
 pub(super) struct Var {
     pub extent: i64,
     pub size: Option<usize>,
+    /// Variables are merged within a group only; groups stand in order, the first (0) is [`PARALLEL`].
+    pub group: u8,
 }
 
-/// The variables, parallel ones first, and the index of every original dim in terms of them.
+/// The group of the parallel dims.
+pub(super) const PARALLEL: u8 = 0;
+/// The group of the reduction dims.
+pub(super) const REDUCE: u8 = 1;
+
+/// The variables by group, and the index of every original dim in terms of them.
 #[derive(Clone, Debug)]
 pub(super) struct Domain {
     pub vars: Vec<Var>,
-    pub parallel: usize,
     pub index: Vec<Affine>,
 }
 
@@ -42,19 +48,35 @@ const MAX_SPLITS: usize = 16;
 impl Domain {
     /// One variable a dim; dims of extent 1 have none. `reduce` gives bounds and whether the size is known at run time only.
     pub(super) fn new(shape: &[usize], reduce: &[(usize, bool)]) -> Domain {
-        let parallel = shape.iter().map(|e| Var { extent: *e as i64, size: None });
-        let reduced =
-            reduce.iter().enumerate().map(|(k, (e, sized))| Var { extent: *e as i64, size: sized.then_some(k) });
+        let parallel = shape.iter().map(|e| Var { extent: *e as i64, size: None, group: PARALLEL });
+        let reduced = reduce.iter().enumerate().map(|(k, (e, sized))| Var {
+            extent: *e as i64,
+            size: sized.then_some(k),
+            group: REDUCE,
+        });
         let all: Vec<Var> = parallel.chain(reduced).collect();
         let kept: Vec<usize> = (0..all.len()).filter(|d| all[*d].extent != 1 || all[*d].size.is_some()).collect();
         let index = (0..all.len())
             .map(|d| Affine { base: 0, coefs: kept.iter().map(|k| i64::from(*k == d)).collect() })
             .collect();
-        Domain {
-            vars: kept.iter().map(|d| all[*d]).collect(),
-            parallel: kept.iter().filter(|d| **d < shape.len()).count(),
-            index,
-        }
+        Domain { vars: kept.iter().map(|d| all[*d]).collect(), index }
+    }
+
+    /// The variables of a group, as positions.
+    pub(super) fn group(&self, group: u8) -> std::ops::Range<usize> {
+        let from = self.vars.iter().take_while(|v| v.group < group).count();
+        let len = self.vars.iter().filter(|v| v.group == group).count();
+        from..from + len
+    }
+
+    /// Number of parallel variables.
+    pub(super) fn parallel(&self) -> usize {
+        self.group(PARALLEL).len()
+    }
+
+    /// Extents of all variables.
+    pub(super) fn extents(&self) -> Vec<i64> {
+        self.vars.iter().map(|v| v.extent).collect()
     }
 
     /// The affine forms of all expressions that have one; splits variables to find more.
@@ -91,7 +113,7 @@ impl Domain {
             d -= 1;
             let (outer, inner) = (self.vars[d - 1], self.vars[d]);
             let Some(extent) = outer.extent.checked_mul(inner.extent) else { continue };
-            let fits = d != self.parallel
+            let fits = outer.group == inner.group
                 && outer.size.is_none()
                 && inner.size.is_none()
                 && forms.iter().all(|f| Some(f.coefs[d - 1]) == f.coefs[d].checked_mul(inner.extent));
@@ -103,23 +125,17 @@ impl Domain {
             forms.iter_mut().for_each(|f| {
                 f.coefs.remove(d - 1);
             });
-            if d <= self.parallel {
-                self.parallel -= 1;
-            }
         }
     }
 
     fn split(&mut self, Split { var, chunk }: Split) {
         let whole = self.vars[var];
         self.vars[var].extent = whole.extent / chunk;
-        self.vars.insert(var + 1, Var { extent: chunk, size: None });
+        self.vars.insert(var + 1, Var { extent: chunk, size: None, group: whole.group });
         for a in &mut self.index {
             let coef = a.coefs[var];
             a.coefs[var] = coef.wrapping_mul(chunk);
             a.coefs.insert(var + 1, coef);
-        }
-        if var < self.parallel {
-            self.parallel += 1;
         }
     }
 

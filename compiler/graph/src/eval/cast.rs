@@ -3,6 +3,7 @@
 use crate::dtype::{Class, DType};
 use crate::eval::Problem;
 use crate::eval::column::{Column, Vals};
+use crate::eval::sink::plain;
 use crate::eval::{float, integer};
 use crate::expr::Rounding;
 use crate::narrow;
@@ -52,10 +53,10 @@ impl Cast {
     }
 }
 
-/// The same bits as another dtype. NaN payloads of formats below 32 bits are not kept.
+/// The same bits as another dtype; of NaN, the canonical ones.
 pub(super) fn bitcast(from: DType, to: DType, value: &Column) -> Column {
     let bits = match value {
-        Column::F(v) => v.map(|x| narrow::encode(from, x, false)),
+        Column::F(v) => v.map(|x| narrow::encode(from, plain(x), false)),
         Column::I(v) => v.map(|x| Scalar::from_i64(from, x).bits),
     };
     let to_num = |bits: u64| Scalar { dtype: to, bits }.num();

@@ -61,6 +61,14 @@ impl<T: Copy> Vals<T> {
         }
     }
 
+    /// The values at some points.
+    pub(super) fn slice(&self, points: std::ops::Range<usize>) -> Vals<T> {
+        match self {
+            Vals::One(v) => Vals::One(*v),
+            Vals::Many(vs) => Vals::Many(vs.get(points).unwrap_or_default().to_vec()),
+        }
+    }
+
     /// As one value a point.
     pub(super) fn spread(&self, count: usize) -> Vec<T> {
         match self {

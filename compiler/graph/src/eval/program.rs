@@ -1,6 +1,6 @@
 //! A node's expressions made ready to run over blocks: what each one is, and in which order.
 
-use crate::eval::affine::{Affine, Domain};
+use crate::eval::affine::{Affine, Domain, Var};
 use crate::eval::block::Block;
 use crate::eval::cast::{Cast, bitcast};
 use crate::eval::column::{Column, Vals};
@@ -59,28 +59,14 @@ impl<'a> Program<'a> {
                 return Err(Problem::UnknownSize { dim: format!("{d:?}") });
             }
         }
-        let Program { forms, domain, .. } = &mut program;
-        let mut keep = vec![false; forms.len()];
-        needed.iter().for_each(|id| keep[id.0 as usize] = true);
-        let mut all: Vec<&mut Affine> = Vec::new();
-        for (form, keep) in forms.iter_mut().zip(keep) {
-            match form {
-                _ if !keep => *form = Form::Operation,
-                Form::Affine(a) | Form::Strided(a) => all.push(a),
-                Form::Clipped { dims, position, .. } => {
-                    all.extend(dims.iter_mut().map(|(a, _)| a));
-                    all.push(position);
-                }
-                Form::Fixed(_) | Form::Gathered | Form::Operation => {}
-            }
-        }
-        domain.merge(&mut all);
+        program.merge(&needed);
         Ok(program)
     }
 
-    /// The same program with its variables in another order (`order[new] = old`), the first `parallel` of them parallel.
-    pub(super) fn reordered(&self, order: &[usize], parallel: usize) -> Program<'a> {
-        let moved = |a: &Affine| Affine { base: a.base, coefs: order.iter().map(|v| a.coefs[*v]).collect() };
+    /// The program of one expression over some of the variables, put in new groups (`order` gives variable and group).
+    /// The expression must not depend on those left out.
+    pub(super) fn over(&self, order: &[(usize, u8)], root: ExprId) -> Program<'a> {
+        let moved = |a: &Affine| Affine { base: a.base, coefs: order.iter().map(|(v, _)| a.coefs[*v]).collect() };
         let forms = self.forms.iter().map(|form| match form {
             Form::Affine(a) => Form::Affine(moved(a)),
             Form::Strided(a) => Form::Strided(moved(a)),
@@ -91,9 +77,31 @@ impl<'a> Program<'a> {
             },
             Form::Fixed(_) | Form::Gathered | Form::Operation => form.clone(),
         });
-        let vars = order.iter().map(|v| self.domain.vars[*v]).collect();
-        let domain = Domain { vars, parallel, index: Vec::new() };
-        Program { exprs: self.exprs, sources: self.sources, forms: forms.collect(), domain }
+        let vars = order.iter().map(|(v, group)| Var { group: *group, ..self.domain.vars[*v] }).collect();
+        let domain = Domain { vars, index: Vec::new() };
+        let mut program = Program { exprs: self.exprs, sources: self.sources, forms: forms.collect(), domain };
+        let needed = program.schedule(&[root]);
+        program.merge(&needed);
+        program
+    }
+
+    /// Merges variables that all needed expressions walk as one. The others are lost.
+    fn merge(&mut self, needed: &[ExprId]) {
+        let mut keep = vec![false; self.forms.len()];
+        needed.iter().for_each(|id| keep[id.0 as usize] = true);
+        let mut all: Vec<&mut Affine> = Vec::new();
+        for (form, keep) in self.forms.iter_mut().zip(keep) {
+            match form {
+                _ if !keep => *form = Form::Operation,
+                Form::Affine(a) | Form::Strided(a) => all.push(a),
+                Form::Clipped { dims, position, .. } => {
+                    all.extend(dims.iter_mut().map(|(a, _)| a));
+                    all.push(position);
+                }
+                Form::Fixed(_) | Form::Gathered | Form::Operation => {}
+            }
+        }
+        self.domain.merge(&mut all);
     }
 
     /// The expressions that `roots` need, children first.

@@ -32,7 +32,7 @@ pub(super) fn run(scatter: &Scatter, operands: &[Datum], bindings: &Bindings) ->
     roots.push(scatter.value);
     let program = Program::new(&scatter.exprs, &sources, Domain::new(&shape, &[]), bindings, &roots)?;
     let schedule = program.schedule(&roots);
-    let extents: Vec<i64> = program.domain.vars.iter().map(|v| v.extent).collect();
+    let extents = program.domain.extents();
     let zero = vec![0; extents.len()];
     let mut columns = Columns::new();
     for first in (0..count).step_by(BLOCK) {

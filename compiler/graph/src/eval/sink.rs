@@ -39,7 +39,7 @@ impl Sink {
         if let Some(packer) = &mut self.packer {
             for point in 0..count {
                 let scalar = match column {
-                    Column::F(v) => v.at(point).map(|v| Scalar::from_f64(self.dtype, v)),
+                    Column::F(v) => v.at(point).map(|v| Scalar::from_f64(self.dtype, plain(v))),
                     Column::I(v) => v.at(point).map(|v| Scalar::from_i64(self.dtype, v)),
                 };
                 packer.push(scalar.map_or(0, |s| s.bits));
@@ -48,13 +48,13 @@ impl Sink {
         }
         let out = &mut self.bytes;
         match (column, self.dtype) {
-            (Column::F(v), DType::F32) => extend(out, v, count, |x| (x as f32).to_le_bytes()),
-            (Column::F(v), DType::F64) => extend(out, v, count, f64::to_le_bytes),
+            (Column::F(v), DType::F32) => extend(out, v, count, |x| (plain(x) as f32).to_le_bytes()),
+            (Column::F(v), DType::F64) => extend(out, v, count, |x| plain(x).to_le_bytes()),
             (Column::F(v), DType::F16 | DType::BF16) => {
                 let dtype = self.dtype;
-                extend(out, v, count, |x| (narrow::encode(dtype, x, false) as u16).to_le_bytes());
+                extend(out, v, count, |x| (narrow::encode(dtype, plain(x), false) as u16).to_le_bytes());
             }
-            (Column::F(v), dtype) => extend(out, v, count, |x| [Scalar::from_f64(dtype, x).bits as u8]),
+            (Column::F(v), dtype) => extend(out, v, count, |x| [Scalar::from_f64(dtype, plain(x)).bits as u8]),
             (Column::I(v), DType::Str) => {
                 self.strings.extend((0..count).map(|p| ranks.string(v.at(p).unwrap_or(0))));
             }
@@ -88,6 +88,11 @@ pub(super) fn tensor(dtype: DType, shape: Vec<usize>, column: &Column, ranks: &R
     let mut sink = Sink::new(dtype, shape)?;
     sink.push(column, count, ranks);
     sink.finish()
+}
+
+/// The same value, NaN without sign and payload, which hosts set differently.
+pub(super) fn plain(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { value }
 }
 
 fn extend<T: Copy, const W: usize>(out: &mut Vec<u8>, values: &Vals<T>, count: usize, encode: impl Fn(T) -> [u8; W]) {

@@ -1,6 +1,11 @@
 //! Tests of the evaluator, one file an area.
 
+mod border;
 mod compute;
+mod contract;
+mod control;
+mod order;
+mod scalar;
 
 use crate::builder::Builder;
 use crate::datum::Datum;
