@@ -19,10 +19,10 @@ pub fn convert(ctx: &mut Ctx<'_>, to: DType) -> Outputs {
         });
     }
     let from = ctx.dtype(0)?;
+    let rounding = rounding(ctx)?;
     if from == to {
         return Ok(vec![x.into()]);
     }
-    let rounding = rounding(ctx)?;
     let saturate = match to.class() {
         Class::Float if to.bits() == 8 => ctx.int_or("saturate", 1) != 0,
         Class::Float | Class::Bool | Class::Str => false,

@@ -15,6 +15,7 @@ mod ops;
 mod ops_testing;
 mod pointwise;
 mod recurrent;
+mod reduction;
 mod scatter_mode;
 mod sizes;
 mod sliding;

@@ -98,6 +98,11 @@ pub fn bools(shape: &[usize], values: &[bool]) -> Tensor {
     Tensor::from_scalars(DType::Bool, shape.to_vec(), &scalars).unwrap()
 }
 
+/// A tensor of strings.
+pub fn strings(shape: &[usize], values: &[&str]) -> Tensor {
+    Tensor::from_strings(shape.to_vec(), values.iter().map(|v| v.to_string()).collect()).unwrap()
+}
+
 /// Runs an operator of the newest opset and compares all outputs: integers exactly, floats within 1e-5 relative.
 #[track_caller]
 pub fn check(op: &'static Operator, attrs: &[(&str, AttrValue)], inputs: &[Arg], expected: &[Tensor]) {

@@ -18,6 +18,12 @@ pub mod add;
 #[path = "and.rs"]
 pub mod and;
 
+#[path = "arg_max.rs"]
+pub mod arg_max;
+
+#[path = "arg_min.rs"]
+pub mod arg_min;
+
 #[path = "array_feature_extractor.rs"]
 pub mod array_feature_extractor;
 
@@ -279,6 +285,36 @@ pub mod range;
 #[path = "reciprocal.rs"]
 pub mod reciprocal;
 
+#[path = "reduce_l1.rs"]
+pub mod reduce_l1;
+
+#[path = "reduce_l2.rs"]
+pub mod reduce_l2;
+
+#[path = "reduce_log_sum.rs"]
+pub mod reduce_log_sum;
+
+#[path = "reduce_log_sum_exp.rs"]
+pub mod reduce_log_sum_exp;
+
+#[path = "reduce_max.rs"]
+pub mod reduce_max;
+
+#[path = "reduce_mean.rs"]
+pub mod reduce_mean;
+
+#[path = "reduce_min.rs"]
+pub mod reduce_min;
+
+#[path = "reduce_prod.rs"]
+pub mod reduce_prod;
+
+#[path = "reduce_sum.rs"]
+pub mod reduce_sum;
+
+#[path = "reduce_sum_square.rs"]
+pub mod reduce_sum_square;
+
 #[path = "relu.rs"]
 pub mod relu;
 
@@ -434,6 +470,8 @@ pub const OPERATORS: &[&Operator] = &[
     &acosh::OPERATOR,
     &add::OPERATOR,
     &and::OPERATOR,
+    &arg_max::OPERATOR,
+    &arg_min::OPERATOR,
     &array_feature_extractor::OPERATOR,
     &asin::OPERATOR,
     &asinh::OPERATOR,
@@ -521,6 +559,16 @@ pub const OPERATORS: &[&Operator] = &[
     &pow::OPERATOR,
     &range::OPERATOR,
     &reciprocal::OPERATOR,
+    &reduce_l1::OPERATOR,
+    &reduce_l2::OPERATOR,
+    &reduce_log_sum::OPERATOR,
+    &reduce_log_sum_exp::OPERATOR,
+    &reduce_max::OPERATOR,
+    &reduce_mean::OPERATOR,
+    &reduce_min::OPERATOR,
+    &reduce_prod::OPERATOR,
+    &reduce_sum::OPERATOR,
+    &reduce_sum_square::OPERATOR,
     &relu::OPERATOR,
     &reshape::OPERATOR,
     &reverse_sequence::OPERATOR,

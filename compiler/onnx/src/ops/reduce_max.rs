@@ -1,0 +1,76 @@
+//! ReduceMax: the largest element along `axes`, NaN if any is; of truth values, whether any holds. Of nothing: the lowest value.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__ReduceMax.html>
+//!
+//! | opset | change |
+//! |---|---|
+//! | 1 | first |
+//! | 11 | wording of the specification |
+//! | 12 | int8, uint8 |
+//! | 13 | bfloat16 |
+//! | 18 | `axes` is an input; attribute `noop_with_empty_axes` |
+//! | 20 | bool |
+//!
+//! Dtypes: all floats, bool, int32, int64, int8, uint32, uint64, uint8.
+//!
+//! Refused: `axes` of unknown length, as they decide the rank.
+
+use graph::builder::BuildError;
+use graph::node::Combiner;
+
+use crate::operator::{AttrKind, Ctx, Operator, attr, between, exactly};
+use crate::reduction;
+use crate::value::ImportValue;
+
+pub const OPERATOR: Operator = Operator {
+    name: "ReduceMax",
+    domain: "",
+    versions: &[1, 11, 12, 13, 18, 20],
+    inputs: between(1, 2),
+    outputs: exactly(1),
+    attrs: &[
+        attr("axes", AttrKind::Ints),
+        attr("keepdims", AttrKind::Int),
+        attr("noop_with_empty_axes", AttrKind::Int),
+    ],
+    build,
+};
+
+fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
+    reduction::extremum(ctx, Combiner::Max, Combiner::Any)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OPERATOR;
+    use crate::ops_testing::{Case, check, f32s, i64s, int, ints, refusal, strings, value};
+
+    #[test]
+    fn axes_at_run_time_and_as_an_attribute() {
+        let x = || value(f32s(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.5]));
+        let (rows, columns) = (f32s(&[2], &[3.0, 6.5]), f32s(&[1, 3], &[4.0, 5.0, 6.5]));
+        check(&OPERATOR, &[("keepdims", int(0))], &[x(), value(i64s(&[1], &[-1]))], &[rows.clone()]);
+        check(&OPERATOR, &[], &[x(), value(i64s(&[1], &[0]))], &[columns]);
+        let old = Case::of(&OPERATOR, &[("keepdims", int(0)), ("axes", ints(&[1]))], &[x()]);
+        old.opset(11).expect(&[rows]);
+    }
+
+    #[test]
+    fn of_nothing() {
+        check(
+            &OPERATOR,
+            &[],
+            &[value(f32s(&[2, 0], &[])), value(i64s(&[1], &[1]))],
+            &[f32s(&[2, 1], &[f32::NEG_INFINITY; 2])],
+        );
+    }
+
+    #[test]
+    fn strings_is_refused() {
+        let error = refusal(&OPERATOR, &[], &[value(strings(&[1], &["a"]))]);
+        assert_eq!(
+            error.to_string(),
+            "dtype str is not supported for input 0 of ReduceMax; supported: floats, signed integers, unsigned integers, bool"
+        );
+    }
+}
