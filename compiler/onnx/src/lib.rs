@@ -14,6 +14,7 @@ mod ops;
 #[allow(dead_code, reason = "each operator's tests use a part of it")]
 mod ops_testing;
 mod pointwise;
+mod quantization;
 mod recurrent;
 mod reduction;
 mod scatter_mode;

@@ -17,11 +17,17 @@ pub mod conv;
 #[path = "conv_transpose.rs"]
 pub mod conv_transpose;
 
+#[path = "dequantize.rs"]
+pub mod dequantize;
+
 #[path = "norm.rs"]
 pub mod norm;
 
 #[path = "pool.rs"]
 pub mod pool;
+
+#[path = "quantize.rs"]
+pub mod quantize;
 
 #[path = "rnn.rs"]
 pub mod rnn;
@@ -39,8 +45,10 @@ pub const KINDS: &[&RegionKind] = &[
     &contract::KIND,
     &conv::KIND,
     &conv_transpose::KIND,
+    &dequantize::KIND,
     &norm::KIND,
     &pool::KIND,
+    &quantize::KIND,
     &rnn::KIND,
     &softmax::KIND,
 ];

@@ -208,6 +208,11 @@ impl Ctx<'_> {
         })
     }
 
+    /// As [`Ctx::dtype_attr`], with 0 for no dtype.
+    pub fn dtype_or_none(&self, name: &str) -> Result<Option<DType>, BuildError> {
+        if self.int_or(name, 0) == 0 { Ok(None) } else { self.dtype_attr(name) }
+    }
+
     /// Contents of a constant integer tensor at an input position; `None` if the input is missing.
     pub fn const_ints(&mut self, position: usize) -> Result<Option<Vec<i64>>, BuildError> {
         let Some(value) = self.optional(position)? else { return Ok(None) };

@@ -120,8 +120,17 @@ pub mod cum_sum;
 #[path = "depth_to_space.rs"]
 pub mod depth_to_space;
 
+#[path = "dequantize_linear.rs"]
+pub mod dequantize_linear;
+
 #[path = "div.rs"]
 pub mod div;
+
+#[path = "dropout.rs"]
+pub mod dropout;
+
+#[path = "dynamic_quantize_linear.rs"]
+pub mod dynamic_quantize_linear;
 
 #[path = "elu.rs"]
 pub mod elu;
@@ -278,6 +287,9 @@ pub mod pad;
 
 #[path = "pow.rs"]
 pub mod pow;
+
+#[path = "quantize_linear.rs"]
+pub mod quantize_linear;
 
 #[path = "range.rs"]
 pub mod range;
@@ -504,7 +516,10 @@ pub const OPERATORS: &[&Operator] = &[
     &cum_prod::OPERATOR,
     &cum_sum::OPERATOR,
     &depth_to_space::OPERATOR,
+    &dequantize_linear::OPERATOR,
     &div::OPERATOR,
+    &dropout::OPERATOR,
+    &dynamic_quantize_linear::OPERATOR,
     &elu::OPERATOR,
     &equal::OPERATOR,
     &erf::OPERATOR,
@@ -557,6 +572,7 @@ pub const OPERATORS: &[&Operator] = &[
     &p_relu::OPERATOR,
     &pad::OPERATOR,
     &pow::OPERATOR,
+    &quantize_linear::OPERATOR,
     &range::OPERATOR,
     &reciprocal::OPERATOR,
     &reduce_l1::OPERATOR,
