@@ -1,9 +1,10 @@
 //! What generated crates need at run time: a few files, copied into each crate as they are but for their tests.
 //!
 //! - [`memory`], [`weights`] (and `half_elements`): all the `unsafe` code there is beside the kernels.
-//! - [`sizes`], [`strided`], [`bridge`], [`datum`]: what steps call. [`tensor`], [`engine`], [`error`]: what users see.
+//! - [`sizes`], [`copy`], [`bridge`], [`datum`]: what steps call. [`tensor`], [`engine`], [`error`]: what users see.
 
 pub mod bridge;
+pub mod copy;
 pub mod datum;
 pub mod engine;
 pub mod error;
@@ -11,6 +12,6 @@ pub mod half_elements;
 pub mod memory;
 pub mod sizes;
 pub mod sources;
-pub mod strided;
+
 pub mod tensor;
 pub mod weights;

@@ -183,6 +183,18 @@ impl Memory {
         typed_mut(self.bytes_mut().get_mut(..bytes).ok_or(StepError::Span { start: 0, bytes, memory })?)
     }
 
+    /// As many whole elements as there are.
+    pub fn whole<T: Element>(&self) -> Result<&[T], StepError> {
+        let bytes = self.len - self.len % size_of::<T>().max(1);
+        typed(self.bytes().get(..bytes).unwrap_or(&[]))
+    }
+
+    /// As many whole elements as there are, to be written.
+    pub fn whole_mut<T: Element>(&mut self) -> Result<&mut [T], StepError> {
+        let bytes = self.len - self.len % size_of::<T>().max(1);
+        typed_mut(self.bytes_mut().get_mut(..bytes).unwrap_or(&mut []))
+    }
+
     /// Parts to read and parts to write, all at once, each by first byte and number of bytes.
     ///
     /// ```text

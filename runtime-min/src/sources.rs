@@ -26,13 +26,13 @@ macro_rules! files {
 
 files! {
     "bridge.rs"
+    "copy.rs"
     "datum.rs"
     "engine.rs"
     "error.rs"
     "half_elements.rs"
     "memory.rs"
     "sizes.rs"
-    "strided.rs"
     "tensor.rs"
     "weights.rs"
 }
