@@ -8,12 +8,14 @@ pub mod hosted;
 mod indexing;
 pub mod late;
 mod looping;
+mod loss;
 pub mod operator;
 mod ops;
 #[cfg(test)]
 #[allow(dead_code, reason = "each operator's tests use a part of it")]
 mod ops_testing;
 mod pointwise;
+mod quantised;
 mod quantization;
 mod recurrent;
 mod reduction;

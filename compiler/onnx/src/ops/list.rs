@@ -102,6 +102,9 @@ pub mod constant_of_shape;
 #[path = "conv.rs"]
 pub mod conv;
 
+#[path = "conv_integer.rs"]
+pub mod conv_integer;
+
 #[path = "conv_transpose.rs"]
 pub mod conv_transpose;
 
@@ -131,6 +134,9 @@ pub mod dropout;
 
 #[path = "dynamic_quantize_linear.rs"]
 pub mod dynamic_quantize_linear;
+
+#[path = "einsum.rs"]
+pub mod einsum;
 
 #[path = "elu.rs"]
 pub mod elu;
@@ -174,11 +180,20 @@ pub mod gemm;
 #[path = "global_average_pool.rs"]
 pub mod global_average_pool;
 
+#[path = "global_lp_pool.rs"]
+pub mod global_lp_pool;
+
+#[path = "global_max_pool.rs"]
+pub mod global_max_pool;
+
 #[path = "greater.rs"]
 pub mod greater;
 
 #[path = "greater_or_equal.rs"]
 pub mod greater_or_equal;
+
+#[path = "group_normalization.rs"]
+pub mod group_normalization;
 
 #[path = "gru.rs"]
 pub mod gru;
@@ -197,6 +212,9 @@ pub mod identity;
 
 #[path = "if_.rs"]
 pub mod if_;
+
+#[path = "instance_normalization.rs"]
+pub mod instance_normalization;
 
 #[path = "is_inf.rs"]
 pub mod is_inf;
@@ -225,11 +243,23 @@ pub mod log_softmax;
 #[path = "loop_.rs"]
 pub mod loop_;
 
+#[path = "lp_normalization.rs"]
+pub mod lp_normalization;
+
+#[path = "lp_pool.rs"]
+pub mod lp_pool;
+
+#[path = "lrn.rs"]
+pub mod lrn;
+
 #[path = "lstm.rs"]
 pub mod lstm;
 
 #[path = "mat_mul.rs"]
 pub mod mat_mul;
+
+#[path = "mat_mul_integer.rs"]
+pub mod mat_mul_integer;
 
 #[path = "max.rs"]
 pub mod max;
@@ -239,6 +269,9 @@ pub mod max_pool;
 
 #[path = "mean.rs"]
 pub mod mean;
+
+#[path = "mean_variance_normalization.rs"]
+pub mod mean_variance_normalization;
 
 #[path = "min.rs"]
 pub mod min;
@@ -254,6 +287,9 @@ pub mod mul;
 
 #[path = "neg.rs"]
 pub mod neg;
+
+#[path = "negative_log_likelihood_loss.rs"]
+pub mod negative_log_likelihood_loss;
 
 #[path = "non_max_suppression.rs"]
 pub mod non_max_suppression;
@@ -287,6 +323,12 @@ pub mod pad;
 
 #[path = "pow.rs"]
 pub mod pow;
+
+#[path = "q_linear_conv.rs"]
+pub mod q_linear_conv;
+
+#[path = "q_linear_mat_mul.rs"]
+pub mod q_linear_mat_mul;
 
 #[path = "quantize_linear.rs"]
 pub mod quantize_linear;
@@ -411,6 +453,9 @@ pub mod slice;
 #[path = "softmax.rs"]
 pub mod softmax;
 
+#[path = "softmax_cross_entropy_loss.rs"]
+pub mod softmax_cross_entropy_loss;
+
 #[path = "softplus.rs"]
 pub mod softplus;
 
@@ -510,6 +555,7 @@ pub const OPERATORS: &[&Operator] = &[
     &constant::OPERATOR,
     &constant_of_shape::OPERATOR,
     &conv::OPERATOR,
+    &conv_integer::OPERATOR,
     &conv_transpose::OPERATOR,
     &cos::OPERATOR,
     &cosh::OPERATOR,
@@ -520,6 +566,7 @@ pub const OPERATORS: &[&Operator] = &[
     &div::OPERATOR,
     &dropout::OPERATOR,
     &dynamic_quantize_linear::OPERATOR,
+    &einsum::OPERATOR,
     &elu::OPERATOR,
     &equal::OPERATOR,
     &erf::OPERATOR,
@@ -534,14 +581,18 @@ pub const OPERATORS: &[&Operator] = &[
     &gelu::OPERATOR,
     &gemm::OPERATOR,
     &global_average_pool::OPERATOR,
+    &global_lp_pool::OPERATOR,
+    &global_max_pool::OPERATOR,
     &greater::OPERATOR,
     &greater_or_equal::OPERATOR,
+    &group_normalization::OPERATOR,
     &gru::OPERATOR,
     &hard_sigmoid::OPERATOR,
     &hard_swish::OPERATOR,
     &hardmax::OPERATOR,
     &identity::OPERATOR,
     &if_::OPERATOR,
+    &instance_normalization::OPERATOR,
     &is_inf::OPERATOR,
     &is_nan::OPERATOR,
     &layer_normalization::OPERATOR,
@@ -551,16 +602,22 @@ pub const OPERATORS: &[&Operator] = &[
     &log::OPERATOR,
     &log_softmax::OPERATOR,
     &loop_::OPERATOR,
+    &lp_normalization::OPERATOR,
+    &lp_pool::OPERATOR,
+    &lrn::OPERATOR,
     &lstm::OPERATOR,
     &mat_mul::OPERATOR,
+    &mat_mul_integer::OPERATOR,
     &max::OPERATOR,
     &max_pool::OPERATOR,
     &mean::OPERATOR,
+    &mean_variance_normalization::OPERATOR,
     &min::OPERATOR,
     &mish::OPERATOR,
     &mod_::OPERATOR,
     &mul::OPERATOR,
     &neg::OPERATOR,
+    &negative_log_likelihood_loss::OPERATOR,
     &non_max_suppression::OPERATOR,
     &non_zero::OPERATOR,
     &not::OPERATOR,
@@ -572,6 +629,8 @@ pub const OPERATORS: &[&Operator] = &[
     &p_relu::OPERATOR,
     &pad::OPERATOR,
     &pow::OPERATOR,
+    &q_linear_conv::OPERATOR,
+    &q_linear_mat_mul::OPERATOR,
     &quantize_linear::OPERATOR,
     &range::OPERATOR,
     &reciprocal::OPERATOR,
@@ -613,6 +672,7 @@ pub const OPERATORS: &[&Operator] = &[
     &size::OPERATOR,
     &slice::OPERATOR,
     &softmax::OPERATOR,
+    &softmax_cross_entropy_loss::OPERATOR,
     &softplus::OPERATOR,
     &softsign::OPERATOR,
     &space_to_depth::OPERATOR,
