@@ -1,0 +1,165 @@
+//! V14 to V19: the expressions of one node.
+
+use std::collections::BTreeMap;
+
+use crate::dtype::{Class, DType};
+use crate::expr::{Expr, ExprId, Exprs, Leaves};
+use crate::scalar::Scalar;
+use crate::text::expr::print_definition;
+use crate::ty::Type;
+use crate::verify::Rule;
+use crate::verify::checker::Checker;
+
+/// What surrounds the expressions of a node.
+pub(super) struct Domain<'a> {
+    pub(super) exprs: &'a Exprs,
+    pub(super) operands: &'a [&'a Type],
+    /// Parallel dims.
+    pub(super) rank: usize,
+    /// Reduction dims.
+    pub(super) reduce: usize,
+    /// Dtypes of accumulators.
+    pub(super) accs: &'a [DType],
+}
+
+/// What an expression reads, itself or through its children.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Reads {
+    pub(super) acc: bool,
+    pub(super) reduction: bool,
+}
+
+/// Checks all expressions; yields what each reads.
+pub(super) fn check(c: &mut Checker<'_>, domain: &Domain<'_>) -> Vec<Reads> {
+    let dtypes: Vec<DType> = domain.operands.iter().map(|ty| ty.as_tensor().map_or(DType::Str, |t| t.dtype)).collect();
+    let leaves = Leaves { operands: &dtypes, accs: domain.accs };
+    let mut reads: Vec<Reads> = Vec::with_capacity(domain.exprs.len());
+    let mut first: BTreeMap<&Expr, ExprId> = BTreeMap::new();
+    for (id, expr) in domain.exprs.iter() {
+        let mut found = Reads::default();
+        let mut unordered = None;
+        expr.for_each_child(&mut |child| match reads.get(child.0 as usize) {
+            Some(r) => {
+                found.acc |= r.acc;
+                found.reduction |= r.reduction;
+            }
+            None => unordered = Some(child),
+        });
+        let mut report = |rule, message| {
+            let context = print_definition(domain.exprs, id, leaves, &c.names);
+            c.report_with(rule, context, format!("e{}: {message}", id.0));
+        };
+        if let Some(same) = first.insert(expr, id) {
+            report(Rule::ExprOrder, format!("e{} is the same expression", same.0));
+        }
+        if let Some(child) = unordered {
+            report(Rule::ExprOrder, format!("e{} is not before it", child.0));
+        }
+        let leaf = check_leaf(expr, domain, &mut found);
+        match leaf {
+            Err((rule, message)) => report(rule, message),
+            Ok(()) if unordered.is_none() => {
+                let stored = domain.exprs.dtype(id);
+                match domain.exprs.infer(expr, leaves) {
+                    Ok(dtype) if dtype == stored => {}
+                    Ok(dtype) => report(Rule::ExprTypes, format!("the dtype is {dtype}, not {stored}")),
+                    Err(error) => report(Rule::ExprTypes, error.to_string()),
+                }
+            }
+            Ok(()) => {}
+        }
+        reads.push(found);
+    }
+    reads
+}
+
+/// What a leaf refers to, and an element's bits. Adds what it reads.
+fn check_leaf(expr: &Expr, domain: &Domain<'_>, reads: &mut Reads) -> Result<(), (Rule, String)> {
+    match expr {
+        Expr::Const(scalar) => check_scalar(*scalar).map_err(|message| (Rule::ExprConstants, message)),
+        Expr::Index(k) => {
+            let (variable, count) = (*k as usize, domain.rank.saturating_add(domain.reduce));
+            reads.reduction |= variable >= domain.rank;
+            if variable < count {
+                return Ok(());
+            }
+            Err((Rule::IndexVariables, format!("index variable {k} does not exist; there are {count}")))
+        }
+        Expr::Acc(k) => {
+            reads.acc = true;
+            let count = domain.accs.len();
+            if (*k as usize) < count {
+                return Ok(());
+            }
+            Err((Rule::Accumulators, format!("accumulator {k} does not exist; there are {count}")))
+        }
+        Expr::Load { operand, index, or: _ } => match domain.operands.get(*operand as usize).map(|ty| ty.as_tensor()) {
+            None => {
+                Err((Rule::Loads, format!("operand {operand} does not exist; there are {}", domain.operands.len())))
+            }
+            Some(None) => Err((Rule::Loads, format!("operand {operand} is not a tensor"))),
+            Some(Some(t)) if t.rank() != index.len() => Err((
+                Rule::Loads,
+                format!("{} indices into operand {operand}, which has rank {}", index.len(), t.rank()),
+            )),
+            Some(Some(_)) => Ok(()),
+        },
+        Expr::Dim(_)
+        | Expr::Unary(..)
+        | Expr::Binary(..)
+        | Expr::Compare(..)
+        | Expr::Select(..)
+        | Expr::Fma(..)
+        | Expr::Cast { .. }
+        | Expr::Bitcast { .. } => Ok(()),
+    }
+}
+
+/// V16, also for splats.
+pub(super) fn check_scalar(scalar: Scalar) -> Result<(), String> {
+    let width = match scalar.dtype.class() {
+        Class::Str => return Err("a string cannot be an element of arithmetic".to_string()),
+        Class::Bool => 1,
+        Class::Float | Class::Signed | Class::Unsigned => scalar.dtype.bits(),
+    };
+    if width < 64 && scalar.bits >> width != 0 {
+        return Err(format!("{:#x} has bits beyond the {width} of {}", scalar.bits, scalar.dtype));
+    }
+    Ok(())
+}
+
+/// V20 for one expression that a node names; its dtype and what it reads if it exists.
+pub(super) fn check_root(
+    c: &mut Checker<'_>,
+    domain: &Domain<'_>,
+    reads: &[Reads],
+    what: &str,
+    id: ExprId,
+) -> Option<(DType, Reads)> {
+    let found = reads.get(id.0 as usize).map(|r| (domain.exprs.dtype(id), *r));
+    if found.is_none() {
+        c.report(Rule::Roots, format!("{what} names e{}, which does not exist; there are {}", id.0, reads.len()));
+    }
+    found
+}
+
+/// V20 for an expression that must be an i64.
+pub(super) fn expect_i64(c: &mut Checker<'_>, what: &str, id: ExprId, dtype: DType) {
+    if dtype != DType::I64 {
+        c.report(Rule::Roots, format!("{what} is e{} of dtype {dtype}, expected i64", id.0));
+    }
+}
+
+/// V17 and V18 for an expression outside the accumulators. Accumulators count as no reduction variables.
+pub(super) fn expect_parallel(c: &mut Checker<'_>, what: &str, id: ExprId, reads: Reads) {
+    if reads.reduction {
+        c.report(Rule::IndexVariables, format!("{what} reads a reduction's index variable through e{}", id.0));
+    }
+}
+
+/// V18 for an expression that may not read accumulators.
+pub(super) fn expect_no_acc(c: &mut Checker<'_>, what: &str, id: ExprId, reads: Reads) {
+    if reads.acc {
+        c.report(Rule::Accumulators, format!("{what} reads an accumulator through e{}; only results may", id.0));
+    }
+}
