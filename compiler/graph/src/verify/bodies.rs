@@ -27,7 +27,7 @@ fn expect_types(c: &mut Checker<'_>, rule: Rule, what: &str, expected: &[&Type],
 /// Reports unless a value can be had as another type, but for extents that mention free symbols.
 fn expect_fit(c: &mut Checker<'_>, rule: Rule, what: &str, expected: &Type, found: &Type, free: &BTreeSet<SymId>) {
     if !c.facts.fits(expected, found, free) {
-        let message = format!("expected {what} of type {}, found {}", c.show(expected), c.show(found));
+        let message = format!("expected {what} to have type {}, found {}", c.show(expected), c.show(found));
         c.report(rule, message);
     }
 }
@@ -149,7 +149,7 @@ pub(super) fn check_loop<'a>(
         match inner.get(k).filter(|_| k < carried) {
             Some(input) => {
                 expect_fit(c, Rule::Loop, &format!("body output {}", k + 1), input, output, &varying);
-                expect_fit(c, Rule::Loop, &format!("as result {k} a value"), result, input, &open);
+                expect_fit(c, Rule::Loop, &format!("what is carried into result {k}"), result, input, &open);
             }
             None => check_stacked(c, k, output, result, &open),
         }

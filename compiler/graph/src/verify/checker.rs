@@ -124,7 +124,7 @@ impl<'a> Checker<'a> {
     /// Reports unless a type is the expected one.
     pub(super) fn expect_type(&mut self, rule: Rule, what: &str, expected: &Type, found: &Type) {
         if !self.facts.same_type(expected, found) {
-            let message = format!("expected {what} of type {}, found {}", self.show(expected), self.show(found));
+            let message = format!("expected {what} to have type {}, found {}", self.show(expected), self.show(found));
             self.report(rule, message);
         }
     }

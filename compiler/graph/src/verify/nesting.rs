@@ -130,3 +130,83 @@ pub(super) fn for_each_dim<'a>(node: &'a Node, visit: &mut dyn FnMut(&'a Dim)) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Guard;
+    use crate::node::Region;
+    use crate::region::KINDS;
+    use crate::ty::TensorType;
+
+    fn check(model: &Model, expected: &[&str]) {
+        let found = crate::verify::model(model).err().unwrap_or_default();
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, expected);
+    }
+
+    fn deep_dim(levels: usize) -> Dim {
+        (1..levels).fold(Dim::constant(1), |d, _| Dim::atom(Atom::Min(Box::new(d), Box::new(Dim::constant(2)))))
+    }
+
+    fn deep_graph(levels: usize) -> Graph {
+        (1..levels).fold(Graph::default(), |body, _| {
+            let region = Region { kind: KINDS[0], attrs: Default::default(), body: Box::new(body) };
+            let mut graph = Graph::default();
+            graph.nodes.push(Node {
+                op: Op::Region(region),
+                operands: Vec::new(),
+                results: Vec::new(),
+                binds: Vec::new(),
+                origins: Vec::new(),
+            });
+            graph
+        })
+    }
+
+    fn model_of(graph: Graph) -> Model {
+        Model { graph, ..Model::default() }
+    }
+
+    #[test]
+    fn bodies_nest_to_the_limit() {
+        check(&model_of(deep_graph(MAX_NESTING)), &[]);
+        let path = "graph".to_string() + &"/0/body".repeat(MAX_NESTING);
+        check(&model_of(deep_graph(MAX_NESTING + 1)), &[&format!("V01 {path}: a body nests more than 128 deep")]);
+    }
+
+    #[test]
+    fn sizes_and_types_nest_to_the_limit() {
+        let with_input = |ty: Type| {
+            let mut graph = Graph::default();
+            let id = graph.add_value(ty, None);
+            graph.inputs.push(id);
+            model_of(graph)
+        };
+        // The graph and the type take a level each.
+        let sized =
+            |levels| Type::Tensor(TensorType { dtype: crate::dtype::DType::F32, shape: vec![deep_dim(levels)] });
+        check(&with_input(sized(MAX_NESTING - 2)), &[]);
+        check(&with_input(sized(MAX_NESTING - 1)), &["V01 graph: a size, condition or type nests more than 128 deep"]);
+        let nested =
+            |levels| (0..levels).fold(Type::tensor(crate::dtype::DType::F32, []), |ty, _| Type::Seq(Box::new(ty)));
+        check(&with_input(nested(MAX_NESTING - 2)), &[]);
+        check(&with_input(nested(MAX_NESTING - 1)), &["V01 graph: a size, condition or type nests more than 128 deep"]);
+    }
+
+    #[test]
+    fn what_passes_prints_and_parses() {
+        for model in [model_of(deep_graph(MAX_NESTING))] {
+            let text = crate::text::print(&model);
+            assert_eq!(crate::text::parse(&text, &crate::text::Registry::default()), Ok(model));
+        }
+    }
+
+    #[test]
+    fn guards_nest_to_the_limit() {
+        let mut model = Model::default();
+        let pred = (0..2000).fold(Pred::Const(true), |p, _| Pred::Not(Box::new(p)));
+        model.guards.push(Guard { pred, origin: None, what: String::new() });
+        check(&model, &["V01 guards/0: a condition nests more than 128 deep"]);
+    }
+}

@@ -1,0 +1,16 @@
+//! The commands, one file each.
+
+mod eval;
+mod parse;
+mod verify;
+
+use crate::Case;
+
+/// A command: yields the case as it would be if all of its expectations were right.
+pub struct Command {
+    pub name: &'static str,
+    pub run: fn(&Case) -> Result<Case, String>,
+}
+
+/// All commands.
+pub const COMMANDS: &[Command] = &[eval::COMMAND, parse::COMMAND, verify::COMMAND];
