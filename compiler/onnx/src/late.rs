@@ -10,6 +10,7 @@ use graph::host::HostError;
 use graph::symbol::{SymSource, Symbols};
 use graph::ty::Type;
 
+use crate::operator::Ctx;
 use crate::ops;
 use crate::value::ImportValue;
 
@@ -161,4 +162,23 @@ pub fn element(types: &[Type], position: usize) -> Result<&Type, HostError> {
         Some(Type::Seq(element)) => Ok(element),
         other => Err(HostError::Operand { position, expected: "a sequence", found: format!("{other:?}") }),
     }
+}
+
+/// Whether a type is a tensor of strings.
+pub fn is_strings(ty: &Type) -> bool {
+    ty.as_tensor().is_some_and(|t| t.dtype == DType::Str)
+}
+
+/// The two inputs of an operator on strings, brought to one shape.
+pub fn string_pair(ctx: &mut Ctx<'_>) -> Result<[ValueId; 2], BuildError> {
+    let pair = [ctx.input(0)?, ctx.input(1)?];
+    for id in pair {
+        let found = ctx.b.dtype(id)?;
+        if found != DType::Str {
+            return Err(BuildError::DType { what: ctx.op_type.to_string(), expected: "strings".into(), found });
+        }
+    }
+    let shapes = [ctx.b.shape(pair[0])?, ctx.b.shape(pair[1])?];
+    let shape = ctx.b.broadcast_shapes(&shapes)?;
+    Ok([ctx.b.expand(pair[0], shape.clone())?, ctx.b.expand(pair[1], shape)?])
 }

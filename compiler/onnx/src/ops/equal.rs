@@ -12,12 +12,20 @@
 //!
 //! Dtypes: all floats, signed integers, unsigned integers, bool, strings.
 
+use graph::attrs::Attrs;
 use graph::builder::BuildError;
+use graph::dtype::DType;
 use graph::expr::CmpOp;
+use graph::host::{HostError, HostOp};
+use graph::ty::Type;
+use runtime_min::datum;
 
 use crate::operator::{AttrKind, Ctx, Operator, attr, exactly};
-use crate::pointwise;
 use crate::value::ImportValue;
+use crate::{hosted, late, pointwise};
+
+#[path = "runtime/string_equal.rs"]
+mod runtime;
 
 pub const OPERATOR: Operator = Operator {
     name: "Equal",
@@ -30,8 +38,25 @@ pub const OPERATOR: Operator = Operator {
 };
 
 fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
+    if ctx.dtype(0)? == DType::Str {
+        let operands = late::string_pair(ctx)?;
+        return Ok(vec![late::one(ctx.b.host(&HOST, Attrs::new(), &operands)?)?.into()]);
+    }
     pointwise::compare(ctx, CmpOp::Eq, pointwise::NOT_STRINGS)
 }
+
+/// Two string tensors of one shape become truth values.
+pub const HOST: HostOp = HostOp {
+    name: "string_equal",
+    infer: |_, types, _| match types {
+        [Type::Tensor(a), b] if a.dtype == DType::Str && late::is_strings(b) => {
+            Ok((vec![Type::tensor(DType::Bool, a.shape.clone())], Vec::new()))
+        }
+        _ => Err(HostError::Operand { position: 0, expected: "two string tensors", found: format!("{types:?}") }),
+    },
+    eval: |attrs, inputs| hosted::eval(runtime::run, attrs, inputs),
+    runtime: include_str!("runtime/string_equal.rs"),
+};
 
 #[cfg(test)]
 mod tests {
@@ -42,6 +67,15 @@ mod tests {
     fn nan_and_broadcasting() {
         let (a, b) = (f32s(&[3], &[1.0, 2.0, f32::NAN]), f32s(&[], &[2.0]));
         check(&OPERATOR, &[], &[value(a), value(b)], &[bools(&[3], &[false, true, false])]);
+    }
+
+    #[test]
+    fn strings_broadcast() {
+        let strings = |shape: &[usize], words: &[&str]| {
+            graph::tensor::Tensor::from_strings(shape.to_vec(), words.iter().map(|w| w.to_string()).collect()).unwrap()
+        };
+        let inputs = [value(strings(&[2, 1], &["a", "b"])), value(strings(&[2], &["b", "a"]))];
+        check(&OPERATOR, &[], &inputs, &[bools(&[2, 2], &[false, true, true, false])]);
     }
 
     #[test]

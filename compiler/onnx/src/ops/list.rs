@@ -48,6 +48,9 @@ pub mod average_pool;
 #[path = "batch_normalization.rs"]
 pub mod batch_normalization;
 
+#[path = "binarizer.rs"]
+pub mod binarizer;
+
 #[path = "bit_cast.rs"]
 pub mod bit_cast;
 
@@ -222,6 +225,9 @@ pub mod is_inf;
 #[path = "is_nan.rs"]
 pub mod is_nan;
 
+#[path = "label_encoder.rs"]
+pub mod label_encoder;
+
 #[path = "layer_normalization.rs"]
 pub mod layer_normalization;
 
@@ -369,6 +375,9 @@ pub mod reduce_sum;
 #[path = "reduce_sum_square.rs"]
 pub mod reduce_sum_square;
 
+#[path = "regex_full_match.rs"]
+pub mod regex_full_match;
+
 #[path = "relu.rs"]
 pub mod relu;
 
@@ -477,6 +486,15 @@ pub mod sqrt;
 #[path = "squeeze.rs"]
 pub mod squeeze;
 
+#[path = "string_concat.rs"]
+pub mod string_concat;
+
+#[path = "string_normalizer.rs"]
+pub mod string_normalizer;
+
+#[path = "string_split.rs"]
+pub mod string_split;
+
 #[path = "sub.rs"]
 pub mod sub;
 
@@ -491,6 +509,9 @@ pub mod tan;
 
 #[path = "tanh.rs"]
 pub mod tanh;
+
+#[path = "tf_idf_vectorizer.rs"]
+pub mod tf_idf_vectorizer;
 
 #[path = "thresholded_relu.rs"]
 pub mod thresholded_relu;
@@ -537,6 +558,7 @@ pub const OPERATORS: &[&Operator] = &[
     &attention::OPERATOR,
     &average_pool::OPERATOR,
     &batch_normalization::OPERATOR,
+    &binarizer::OPERATOR,
     &bit_cast::OPERATOR,
     &bit_shift::OPERATOR,
     &bitwise_and::OPERATOR,
@@ -595,6 +617,7 @@ pub const OPERATORS: &[&Operator] = &[
     &instance_normalization::OPERATOR,
     &is_inf::OPERATOR,
     &is_nan::OPERATOR,
+    &label_encoder::OPERATOR,
     &layer_normalization::OPERATOR,
     &leaky_relu::OPERATOR,
     &less::OPERATOR,
@@ -644,6 +667,7 @@ pub const OPERATORS: &[&Operator] = &[
     &reduce_prod::OPERATOR,
     &reduce_sum::OPERATOR,
     &reduce_sum_square::OPERATOR,
+    &regex_full_match::OPERATOR,
     &relu::OPERATOR,
     &reshape::OPERATOR,
     &reverse_sequence::OPERATOR,
@@ -680,11 +704,15 @@ pub const OPERATORS: &[&Operator] = &[
     &split_to_sequence::OPERATOR,
     &sqrt::OPERATOR,
     &squeeze::OPERATOR,
+    &string_concat::OPERATOR,
+    &string_normalizer::OPERATOR,
+    &string_split::OPERATOR,
     &sub::OPERATOR,
     &sum::OPERATOR,
     &swish::OPERATOR,
     &tan::OPERATOR,
     &tanh::OPERATOR,
+    &tf_idf_vectorizer::OPERATOR,
     &thresholded_relu::OPERATOR,
     &tile::OPERATOR,
     &top_k::OPERATOR,
@@ -699,15 +727,23 @@ pub const OPERATORS: &[&Operator] = &[
 /// All host operators.
 #[rustfmt::skip]
 pub const HOST_OPS: &[&HostOp] = &[
+    &cast::TO_TEXT_HOST,
+    &cast::FROM_TEXT_HOST,
     &concat_from_sequence::HOST,
+    &equal::HOST,
+    &label_encoder::HOST,
     &optional::SOME_HOST,
     &optional::NONE_HOST,
     &optional_get_element::HOST,
     &optional_has_element::HOST,
+    &regex_full_match::HOST,
     &sequence_at::HOST,
     &sequence_construct::HOST,
     &sequence_erase::HOST,
     &sequence_insert::HOST,
     &sequence_length::HOST,
     &split_to_sequence::HOST,
+    &string_concat::HOST,
+    &string_normalizer::HOST,
+    &string_split::HOST,
 ];
