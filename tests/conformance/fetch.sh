@@ -1,12 +1,13 @@
 #!/bin/sh
-# Puts the ONNX backend tests into target/onnx-suite/1.22.0/{node,simple,light}: pinned by version and hash,
+# Puts the ONNX backend tests into target/onnx-suite/1.22.0/{node,simple,light}, and the .proto files from which
+# `cargo test -p onnx-proto` generates compiler/onnx/src/proto.rs into proto/onnx there: pinned by version and hash,
 # taken from the onnx wheel, downloaded once. Needs python3 with pip; no onnx package, no virtual environment.
 set -eu
 cd "$(dirname "$0")"
 here=$PWD
 suite=../../target/onnx-suite
 version=1.22.0
-stamp=$(cksum < requirements.txt)
+stamp=$(cat requirements.txt fetch.sh | cksum)
 python=${PYTHON:-python3}
 
 if [ "$(cat "$suite/$version/.stamp" 2>/dev/null)" != "$stamp" ]; then
@@ -24,6 +25,10 @@ work = pathlib.Path(sys.argv[1])
 prefix = "onnx/backend/test/data/"
 [wheel] = work.glob("*.whl")
 with zipfile.ZipFile(wheel) as archive:
+    protos = work.joinpath("data", "proto", "onnx")
+    protos.mkdir(parents=True)
+    for name in ("onnx-ml.proto", "onnx-data.proto"):
+        protos.joinpath(name).write_bytes(archive.read(f"onnx/{name}"))
     for entry in archive.infolist():
         if entry.is_dir() or not entry.filename.startswith(tuple(prefix + kind for kind in ("node/", "simple/", "light/"))):
             continue

@@ -28,6 +28,11 @@ impl Builder {
         Ok(())
     }
 
+    /// Number of open scopes: 1 outside every body.
+    pub fn depth(&self) -> usize {
+        self.scopes.len()
+    }
+
     /// Closes the innermost body. Closing the model's own graph yields an empty one.
     pub fn end_body(&mut self) -> Graph {
         if self.scopes.len() < 2 {
