@@ -40,7 +40,8 @@ fn format(dtype: DType) -> Option<Format> {
 }
 
 /// The bit pattern of `value` in `dtype`, rounded half to even. Out of range: the highest finite value with `saturate`,
-/// else infinity or NaN, whichever the format has (`f4e2m1` always saturates). `f8e8m0` rounds up in magnitude.
+/// else infinity or NaN, whichever the format has (`f4e2m1` always saturates, and NaN is -0 there, as the ONNX backend
+/// tests have it). `f8e8m0` rounds up in magnitude.
 pub fn encode(dtype: DType, value: f64, saturate: bool) -> u64 {
     match dtype {
         DType::F64 => value.to_bits(),
@@ -89,8 +90,7 @@ fn nan_pattern(f: &Format) -> u64 {
     match f.top {
         Top::Ieee => ((1u64 << f.exponent) - 1) << f.mantissa | 1u64 << (f.mantissa - 1),
         Top::FiniteNan => sign - 1,
-        Top::UnsignedZero => sign,
-        Top::Finite => sign - 1,
+        Top::UnsignedZero | Top::Finite => sign,
     }
 }
 
@@ -251,5 +251,6 @@ mod tests {
         assert_eq!(decode(DType::F8E5M2, encode(DType::F8E5M2, 1e6, true)), 57344.0);
         assert!(decode(DType::F8E5M2, encode(DType::F8E5M2, 1e6, false)).is_infinite());
         assert_eq!(decode(DType::F4E2M1, encode(DType::F4E2M1, 100.0, false)), 6.0);
+        assert_eq!(encode(DType::F4E2M1, f64::NAN, false), 8);
     }
 }

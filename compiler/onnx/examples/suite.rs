@@ -1,4 +1,4 @@
-//! Runs the official ONNX backend tests on the evaluator: import, evaluate, compare, one line a test, totals.
+//! Runs the official ONNX backend tests on the evaluator: import, verify, evaluate, compare, one line a test, totals.
 //!
 //! `cargo run -p onnx --example suite [--data FOLDER] [--failures] [--expect COUNT] [FILTER…]` after
 //! `tests/conformance/fetch.sh`. A filter is a part of a test's name, or `=NAME`. Tolerances are those of the ONNX runner:
@@ -13,6 +13,7 @@ use graph::datum::Datum;
 use graph::eval;
 use graph::graph::Model;
 use graph::tensor::Tensor;
+use graph::verify;
 use onnx::{Options, import_file, read_tensor_file};
 
 const RELATIVE: f64 = 1e-3;
@@ -32,6 +33,7 @@ struct Arguments {
 enum Failure {
     Data(String),
     Import(String),
+    Verify(String),
     Evaluate(String),
     Compare(String),
     Panic,
@@ -42,6 +44,7 @@ impl Failure {
         match self {
             Failure::Data(_) => "data",
             Failure::Import(_) => "import",
+            Failure::Verify(_) => "verify",
             Failure::Evaluate(_) => "evaluate",
             Failure::Compare(_) => "compare",
             Failure::Panic => "panic",
@@ -50,7 +53,11 @@ impl Failure {
 
     fn reason(&self) -> &str {
         match self {
-            Failure::Data(why) | Failure::Import(why) | Failure::Evaluate(why) | Failure::Compare(why) => why,
+            Failure::Data(why)
+            | Failure::Import(why)
+            | Failure::Verify(why)
+            | Failure::Evaluate(why)
+            | Failure::Compare(why) => why,
             Failure::Panic => "see above",
         }
     }
@@ -137,6 +144,10 @@ fn check(test: &Path) -> Result<(), Failure> {
     let imported = import_file(&test.join("model.onnx"), &Options::default())
         .map_err(|problems| Failure::Import(one_line(&problems.to_string())))?;
     let model = &imported.model;
+    if let Err(violations) = verify::model(model) {
+        let first = violations.first().map(ToString::to_string).unwrap_or_default();
+        return Err(Failure::Verify(one_line(&format!("{first} ({} in all)", violations.len()))));
+    }
     let data = test.join("test_data_set_0");
     let inputs = read(&data, "input", model, &model.graph.inputs)?;
     let expected = read(&data, "output", model, &model.graph.outputs)?;

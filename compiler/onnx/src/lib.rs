@@ -34,6 +34,7 @@ mod quantization;
 #[rustfmt::skip]
 #[allow(clippy::large_enum_variant, reason = "generated")]
 pub mod proto;
+mod random;
 mod recurrent;
 mod reduction;
 mod scatter_mode;

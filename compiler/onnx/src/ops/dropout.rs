@@ -1,4 +1,5 @@
-//! Dropout: the input itself, and a mask of trues. A model that is run does not drop.
+//! Dropout: in inference the input itself, and a mask of trues. In training elements become 0 with probability `ratio`, the others are
+//! scaled by `1 / (1 - ratio)`.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Dropout.html>
 //!
@@ -13,16 +14,16 @@
 //! | 22 | 8-bit floats |
 //!
 //! Dtypes: all floats, 8-bit floats.
-//!
-//! Refused: training with a ratio that is not 0.
 
 use graph::builder::BuildError;
 use graph::dtype::DType;
+use graph::graph::ValueId;
 use graph::scalar::Scalar;
+use graph::tensor::Tensor;
 
 use crate::operator::{AttrKind, Ctx, Operator, attr, between};
-use crate::pointwise;
 use crate::value::ImportValue;
+use crate::{pointwise, random};
 
 pub const OPERATOR: Operator = Operator {
     name: "Dropout",
@@ -42,11 +43,10 @@ pub const OPERATOR: Operator = Operator {
 fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     let x = ctx.input(0)?;
     pointwise::require_class(ctx, 0, pointwise::FLOATS)?;
-    if trains(ctx)? {
-        return Err(BuildError::Unsupported {
-            what: "Dropout in training".to_string(),
-            closest: "training_mode false, or a ratio of 0".to_string(),
-        });
+    let (ratio, mode) = switches(ctx)?;
+    let constant = |ctx: &mut Ctx<'_>, v: ValueId| ctx.b.const_tensor(v).and_then(|t| t.get(0)).map(|s| s.as_f64());
+    if constant(ctx, mode) != Some(0.0) && constant(ctx, ratio) != Some(0.0) {
+        return drop(ctx, x, ratio, mode);
     }
     let mut outputs = vec![x.into()];
     if ctx.wants(1) {
@@ -57,22 +57,58 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     Ok(outputs)
 }
 
-/// Whether elements are dropped.
-fn trains(ctx: &mut Ctx<'_>) -> Result<bool, BuildError> {
-    if ctx.opset < 7 {
-        return Ok(ctx.int_or("is_test", 0) == 0 && ctx.float_or("ratio", 0.5) != 0.0);
-    }
-    let (ratio, mode) = (ctx.optional(1)?, ctx.optional(2)?);
-    let Some(mode) = mode else { return Ok(false) };
-    let known = ctx.b.const_tensor(mode).and_then(|t| t.get(0)).map(|s| s.as_i64() != 0);
-    let ratio = ratio.and_then(|r| ctx.b.const_tensor(r)).and_then(|t| t.get(0)).map(|s| s.as_f64());
-    Ok(known != Some(false) && ratio != Some(0.0))
+/// Ratio and training mode, of rank 0.
+fn switches(ctx: &mut Ctx<'_>) -> Result<(ValueId, ValueId), BuildError> {
+    let (ratio, mode) = match ctx.opset {
+        ..12 => (None, None),
+        _ => (pointwise::scalar(ctx, 1)?, pointwise::scalar(ctx, 2)?),
+    };
+    let ratio = match ratio {
+        Some(ratio) => ratio,
+        None => ctx.b.constant(Tensor::scalar(Scalar::f32(ctx.float_or("ratio", 0.5))))?,
+    };
+    let mode = match mode {
+        Some(mode) => mode,
+        None => {
+            let trains = ctx.opset < 7 && ctx.int_or("is_test", 0) == 0;
+            ctx.b.constant(Tensor::scalar(Scalar::bool(trains)))?
+        }
+    };
+    Ok((ratio, mode))
+}
+
+/// Elements whose random number is below the ratio are dropped, if the mode says so. The numbers depend on the seed and the
+/// element's position only; without a seed, on the node's.
+fn drop(ctx: &mut Ctx<'_>, x: ValueId, ratio: ValueId, mode: ValueId) -> Result<Vec<ImportValue>, BuildError> {
+    let node = ctx.b.origins().last().map_or(0, |o| u64::from(o.0));
+    let seed = ctx.int("seed").map_or(node, |s| s as u64);
+    let (shape, dtype) = (ctx.shape(0)?, ctx.dtype(0)?);
+    let mask_dtype = if ctx.opset < 10 { dtype } else { DType::Bool };
+    let outputs = ctx.b.compute_many(&[x, ratio, mode], shape.clone(), |p| {
+        let index = p.indices();
+        let (x, ratio, mode) = (p.load(0, &index), p.load(1, &[]), p.load(2, &[]));
+        let (mode, wide) = (p.cast(mode, DType::Bool), pointwise::wide(dtype));
+        let (ratio, number) = (p.cast(ratio, DType::F32), random::uniform(p, seed, &shape));
+        let (idle, above) = (p.not(mode), p.le(ratio, number));
+        let kept = p.or(idle, above);
+        let (value, ratio) = (p.cast(x, wide), p.cast(ratio, wide));
+        let (one, zero) = (p.number(wide, 1.0), p.zero(dtype));
+        let rest = p.sub(one, ratio);
+        let scaled = p.div(value, rest);
+        let scaled = p.cast(scaled, dtype);
+        let active = p.select(mode, scaled, x);
+        let value = p.select(kept, active, zero);
+        p.out(value);
+        let mask = p.cast(kept, mask_dtype);
+        p.out(mask);
+    })?;
+    Ok(outputs.into_iter().map(ImportValue::from).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::OPERATOR;
-    use crate::ops_testing::{Case, bools, constant, f32s, missing, refusal, value};
+    use crate::ops_testing::{Case, bools, f32s, i64s, refusal, value};
 
     #[test]
     fn mask_of_either_dtype() {
@@ -83,9 +119,24 @@ mod tests {
     }
 
     #[test]
-    fn training_is_refused() {
-        let inputs = [value(f32s(&[1], &[1.0])), missing(), constant(bools(&[], &[true]))];
-        let error = refusal(&OPERATOR, &[], &inputs);
-        assert!(error.to_string().starts_with("Dropout in training is not supported"), "{error}");
+    fn ratio_at_run_time() {
+        let x = f32s(&[4096], &[3.0; 4096]);
+        let run = |ratio: f32, mode: bool| {
+            let inputs = [value(x.clone()), value(f32s(&[], &[ratio])), value(bools(&[], &[mode]))];
+            let found = Case::of(&OPERATOR, &[], &inputs).run().unwrap();
+            let y = found.first().and_then(|d| d.as_tensor()).unwrap().to_f64s();
+            (y.iter().filter(|v| **v == 0.0).count(), y.iter().copied().fold(0.0, f64::max))
+        };
+        assert_eq!(run(0.0, true), (0, 3.0));
+        assert_eq!(run(0.25, false), (0, 3.0));
+        let (dropped, scaled) = run(0.25, true);
+        assert!((900..1150).contains(&dropped), "{dropped}");
+        assert_eq!(scaled, 4.0);
+    }
+
+    #[test]
+    fn integers_are_refused() {
+        let error = refusal(&OPERATOR, &[], &[value(i64s(&[1], &[1]))]);
+        assert_eq!(error.to_string(), "dtype i64 is not supported for input 0 of Dropout; supported: floats");
     }
 }
