@@ -482,8 +482,9 @@ impl Builder {
             })?;
             dims.push(self.bind(element, lo, hi)?);
         }
-        let elements: Arc<[Dim]> = dims.clone().into();
-        self.set_contents(value, Some(elements));
+        if !ty.dtype.is_float() {
+            self.set_contents(value, Some(dims.clone().into()));
+        }
         Ok(dims)
     }
 
