@@ -26,7 +26,7 @@ pub enum DType {
     U4,
     U2,
     Bool,
-    /// UTF-8 strings; only at model borders and in host operators.
+    /// UTF-8 strings; only at model borders, in host operators, and where a `Compute` moves them.
     Str,
 }
 

@@ -21,13 +21,13 @@
 //! - V11 Symbols are bound at most once in the model, have the source `Bind`, and are bound by `bind`, `if`, `loop`, `host`
 //!   or the border of a loop's body.
 //! - V12 Types: no extent is certainly negative; ragged tensors only inside sequences, optionals and maps, whose keys are
-//!   integers or strings; strings and what is not a tensor only at the model's border and on `const` (strings), `host`,
-//!   `if`, `loop`.
+//!   integers or strings; strings and what is not a tensor only at the model's border and on `host`, `if`, `loop`, strings
+//!   also on `const` and `compute`.
 //! - V13 Contents belong to integer or bool tensors of static shape, one size an element.
 //!
 //! Expressions (of `compute` and `scatter`)
 //! - V14 Children come before their readers; equal expressions are one.
-//! - V15 An expression has the dtype that its kind and children give.
+//! - V15 An expression has the dtype that its kind and children give. Strings are loaded and selected, nothing else.
 //! - V16 Constants have bits of their dtype's width only; bools are 0 or 1; there are no strings.
 //! - V17 Index variables are below rank plus reduction dims; what is outside the accumulators reads parallel ones only.
 //! - V18 Accumulators are read in results only and exist; their dtype is the value's (i64 for `argmax`, `argmin`), and one

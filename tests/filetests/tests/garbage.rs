@@ -16,7 +16,7 @@ fn mutated_texts_are_refused_or_survive() {
     let mut numbers = Numbers::new(1);
     let (mut parsed, mut accepted) = (0, 0);
     for body in bodies() {
-        for _ in 0..150 {
+        for _ in 0..60 {
             let mutant = mutate(&body, &mut numbers);
             let Ok(model) = text::parse(&mutant, &registry()) else { continue };
             parsed += 1;
@@ -28,7 +28,7 @@ fn mutated_texts_are_refused_or_survive() {
             accepted += usize::from(verify::model(&model).is_ok());
         }
     }
-    assert!(parsed > 1000 && parsed > accepted && accepted > 100, "{parsed} mutants parsed, {accepted} verified");
+    assert!(parsed > 500 && parsed > accepted && accepted > 100, "{parsed} mutants parsed, {accepted} verified");
 }
 
 #[test]

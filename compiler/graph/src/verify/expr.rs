@@ -61,6 +61,9 @@ pub(super) fn check(c: &mut Checker<'_>, domain: &Domain<'_>) -> Vec<Reads> {
             Ok(()) if unordered.is_none() => {
                 let stored = domain.exprs.dtype(id);
                 match domain.exprs.infer(expr, leaves) {
+                    Ok(_) if reckons_with_strings(expr, domain.exprs) => {
+                        report(Rule::ExprTypes, "strings are loaded and selected, nothing else".to_string());
+                    }
                     Ok(dtype) if dtype == stored => {}
                     Ok(dtype) => report(Rule::ExprTypes, format!("the dtype is {dtype}, not {stored}")),
                     Err(error) => report(Rule::ExprTypes, error.to_string()),
@@ -71,6 +74,13 @@ pub(super) fn check(c: &mut Checker<'_>, domain: &Domain<'_>) -> Vec<Reads> {
         reads.push(found);
     }
     reads
+}
+
+/// Whether an expression does anything with a string but select it.
+fn reckons_with_strings(expr: &Expr, exprs: &Exprs) -> bool {
+    let mut found = false;
+    expr.for_each_child(&mut |child| found |= exprs.dtype(child) == DType::Str);
+    found && !matches!(expr, Expr::Select(..) | Expr::Load { .. })
 }
 
 /// What a leaf refers to, and an element's bits. Adds what it reads.

@@ -178,15 +178,8 @@ fn check_placement(c: &mut Checker<'_>, node: &Node, id: ValueId, ty: &Type) {
     let plain = ty.as_tensor().is_some_and(|t| t.dtype != DType::Str);
     let allowed = match &node.op {
         Op::Host(_) | Op::If(_) | Op::Loop(_) => true,
-        Op::Const(_) => plain || ty.as_tensor().is_some(),
-        Op::Compute(_)
-        | Op::Scatter(_)
-        | Op::Sort(_)
-        | Op::Compact(_)
-        | Op::Prefix(_)
-        | Op::Scan(_)
-        | Op::Bind
-        | Op::Region(_) => plain,
+        Op::Const(_) | Op::Compute(_) => ty.as_tensor().is_some(),
+        Op::Scatter(_) | Op::Sort(_) | Op::Compact(_) | Op::Prefix(_) | Op::Scan(_) | Op::Bind | Op::Region(_) => plain,
     };
     if !allowed {
         let message = format!("a {} takes and yields tensors of numbers, %{} is {}", node.op.name(), id.0, c.show(ty));
