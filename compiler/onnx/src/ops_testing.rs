@@ -18,7 +18,9 @@ use graph::graph::Model;
 use graph::scalar::Scalar;
 use graph::symbol::Symbols;
 use graph::tensor::Tensor;
+use graph::text::{self, Registry};
 use graph::ty::Type;
+use graph::verify;
 
 use crate::operator::{AttrValue, Body, Ctx, Importer, Operator, Signature};
 use crate::value::ImportValue;
@@ -223,7 +225,9 @@ impl Case {
         };
         let outputs = (self.op.build)(&mut ctx)?;
         outputs.iter().take(self.outputs).for_each(|o| o.for_each_value(&mut |id| b.output(id)));
-        Ok(Built { model: b.finish(), outputs, feed })
+        let model = b.finish();
+        judge(&model);
+        Ok(Built { model, outputs, feed })
     }
 
     /// Shapes of the tensor outputs, as sizes.
@@ -252,6 +256,16 @@ impl Case {
             assert!(close(found, expected), "output {k}: {} is not {}", show(found), show(expected));
         }
     }
+}
+
+/// The model has no violations, and survives being printed.
+#[track_caller]
+fn judge(model: &Model) {
+    let violations = verify::model(model).err().unwrap_or_default();
+    let lines: Vec<String> = violations.iter().map(|v| format!("{v}\n    {}", v.context)).collect();
+    assert!(lines.is_empty(), "{}\n{}", lines.join("\n"), text::print(model));
+    let registry = Registry { host_ops: crate::HOST_OPS, placeholders: true, ..Registry::default() };
+    assert_eq!(text::parse(&text::print(model), &registry).as_ref(), Ok(model));
 }
 
 fn close(a: &Tensor, b: &Tensor) -> bool {
