@@ -21,6 +21,7 @@ mod control;
 mod error;
 mod float;
 mod integer;
+mod load;
 mod order;
 mod prefix;
 mod program;
@@ -223,7 +224,7 @@ fn run_node(
         Op::Host(host) => (host.op.eval)(&host.attrs, operands).map_err(Problem::Host)?,
         Op::Region(region) => run_graph(&region.body, operands, bindings, ctx)?,
     };
-    if !node.binds.is_empty() && !matches!(node.op, Op::Bind) {
+    if matches!(node.op, Op::If(_) | Op::Loop(_) | Op::Host(_)) {
         bind::results(graph, node, &results, bindings, ctx)?;
     }
     Ok(results)

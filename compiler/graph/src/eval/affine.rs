@@ -148,10 +148,8 @@ impl Domain {
         let mut forms: Vec<Option<Affine>> = Vec::with_capacity(exprs.len());
         for (id, expr) in exprs.iter() {
             let dtype = exprs.dtype(id);
-            let form = match dtype {
-                DType::I64 | DType::Bool => self.form(expr, &forms, exprs, size_of, split),
-                _ => None,
-            };
+            let followed = dtype == DType::I64 || dtype == DType::Bool;
+            let form = if followed { self.form(expr, &forms, exprs, size_of, split) } else { None };
             let fits = |a: &Affine| {
                 let (lo, hi) = self.range(a);
                 lo >= i128::from(i64::MIN) && hi <= i128::from(i64::MAX)

@@ -74,11 +74,13 @@ fn to_float(to: DType, saturate: bool, rounding: Rounding, v: &Vals<f64>) -> Val
     if to == DType::F8E8M0 {
         return v.map(|x| to_e8m0(x, saturate, rounding));
     }
-    match to {
-        DType::F64 => v.clone(),
-        DType::F32 => v.map(|x| f64::from(x as f32)),
-        _ => v.map(|x| narrow::decode(to, narrow::encode(to, x, saturate))),
+    if to == DType::F64 {
+        return v.clone();
     }
+    if to == DType::F32 {
+        return v.map(|x| f64::from(x as f32));
+    }
+    v.map(|x| narrow::decode(to, narrow::encode(to, x, saturate)))
 }
 
 /// Powers of two only. `Nearest` rounds a significand of 1.5 or more up.

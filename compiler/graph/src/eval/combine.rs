@@ -7,6 +7,7 @@ use crate::eval::Problem;
 use crate::eval::column::{Column, Vals};
 use crate::eval::{float, integer};
 use crate::node::Combiner;
+use crate::scalar::Num;
 
 /// The running values of one accumulator for some points.
 pub(super) struct Running {
@@ -62,14 +63,14 @@ impl Running {
         if !fits {
             return Err(undefined());
         }
-        let state = match Column::one(combiner.neutral(dtype)) {
-            _ if best => {
-                let keys = if dtype.is_float() { Keys::F(vec![0.0; count]) } else { Keys::I(vec![0; count]) };
-                State::Best { keys, index: vec![0; count], started: vec![false; count] }
+        let state = if best {
+            let keys = if dtype.is_float() { Keys::F(vec![0.0; count]) } else { Keys::I(vec![0; count]) };
+            State::Best { keys, index: vec![0; count], started: vec![false; count] }
+        } else {
+            match combiner.neutral(dtype).num() {
+                Num::F(v) => State::F(vec![v; count]),
+                Num::I(v) => State::I(vec![v; count]),
             }
-            Column::F(Vals::One(v)) => State::F(vec![v; count]),
-            Column::I(Vals::One(v)) => State::I(vec![v; count]),
-            Column::F(Vals::Many(_)) | Column::I(Vals::Many(_)) => return Err(MIXED),
         };
         Ok(Running { combiner, dtype, state })
     }

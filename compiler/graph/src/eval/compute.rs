@@ -154,7 +154,7 @@ impl<'p, 'a> Reduction<'p, 'a> {
         let program = self.program;
         let parallel = program.domain.parallel();
         let extents: Vec<i64> = program.domain.vars.iter().skip(parallel).map(|v| v.extent).collect();
-        let steps: i64 = extents.iter().product();
+        let steps = extents.iter().fold(1i64, |n, e| n.saturating_mul(*e));
         let moving = program.dependent(&|v| v >= parallel);
         let (inner, outer): (Vec<ExprId>, Vec<ExprId>) =
             self.schedule.iter().partition(|id| moving.get(id.0 as usize) == Some(&true));
@@ -191,7 +191,7 @@ impl<'p, 'a> Reduction<'p, 'a> {
         let parallel = program.domain.parallel();
         let mut fixed = vec![0; extents.len()];
         unravel(position as i64, &extents[..parallel], &mut fixed[..parallel]);
-        let reduced: i64 = extents[parallel..].iter().product();
+        let reduced = extents[parallel..].iter().fold(1i64, |n, e| n.saturating_mul(*e));
         let total = usize::try_from(reduced).unwrap_or(0);
         let sized = !self.size_schedule.is_empty();
         let mut columns = std::mem::take(&mut self.columns);
@@ -253,22 +253,19 @@ impl<'p, 'a> Reduction<'p, 'a> {
 /// The values of a single sum of products at all points, if the shortcut takes it.
 fn whole(program: &Program<'_>, accs: &[Acc], shortcut: Shortcut) -> Result<Option<Column>, Problem> {
     let [Acc { combiner: Combiner::Sum, value, .. }] = accs else { return Ok(None) };
-    match program.exprs.get(*value) {
-        Some(Expr::Binary(BinOp::Mul, a, b)) => shortcut(program, *a, *b),
-        _ => Ok(None),
-    }
+    let Some(Expr::Binary(BinOp::Mul, a, b)) = program.exprs.get(*value) else { return Ok(None) };
+    shortcut(program, *a, *b)
 }
 
 /// What an accumulator combines: a sum takes the product of two floats unrounded.
 fn input(program: &Program<'_>, acc: &Acc) -> Input {
-    match program.exprs.get(acc.value) {
-        Some(Expr::Binary(BinOp::Mul, a, b))
-            if acc.combiner == Combiner::Sum && program.exprs.dtype(acc.value).is_float() =>
-        {
-            Input::Product(*a, *b)
-        }
-        _ => Input::Plain(acc.value),
+    if let Some(Expr::Binary(BinOp::Mul, a, b)) = program.exprs.get(acc.value)
+        && acc.combiner == Combiner::Sum
+        && program.exprs.dtype(acc.value).is_float()
+    {
+        return Input::Product(*a, *b);
     }
+    Input::Plain(acc.value)
 }
 
 fn product(program: &Program<'_>, columns: &Columns, a: ExprId, b: ExprId) -> Result<Column, Problem> {

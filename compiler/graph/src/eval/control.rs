@@ -140,9 +140,9 @@ fn stack_up(slices: Vec<Tensor>, empty: impl FnOnce() -> (DType, Vec<usize>)) ->
         None => empty(),
     };
     let differs = |t: &&Tensor| t.dtype() != dtype || t.shape() != rest;
-    if let Some((position, other)) = slices.iter().enumerate().find(|(_, t)| differs(t)) {
+    if let Some((iteration, other)) = slices.iter().enumerate().find(|(_, t)| differs(t)) {
         let (expected, found) = (format!("{dtype}{rest:?}"), format!("{}{:?}", other.dtype(), other.shape()));
-        return Err(Problem::Result { position, expected: format!("slices of one shape, {expected}"), found });
+        return Err(Problem::Slice { iteration, expected, found });
     }
     let mut shape = vec![slices.len()];
     shape.extend_from_slice(&rest);

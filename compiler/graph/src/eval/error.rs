@@ -53,6 +53,8 @@ pub enum Problem {
     Operand { position: usize, expected: String, found: String },
     #[error("result {position}: expected {expected}, found {found}")]
     Result { position: usize, expected: String, found: String },
+    #[error("iteration {iteration} yields {found} to be stacked, iteration 0 {expected}")]
+    Slice { iteration: usize, expected: String, found: String },
     #[error("{what} is not defined on {dtype}")]
     Undefined { what: &'static str, dtype: DType },
     #[error("malformed graph: {what}")]

@@ -37,8 +37,9 @@ pub(super) fn sort(sort: &Sort, operands: &[Datum], bindings: &Bindings) -> Resu
         let order = orders.find(|o| o.is_ne()).unwrap_or(Ordering::Equal);
         if sort.descending { order.reverse() } else { order }
     };
-    let inner: usize = shape[sort.axis + 1..].iter().product();
-    let outer: usize = shape[..sort.axis].iter().product();
+    // Extents beside a zero may be too large to multiply.
+    let span = |extents: &[usize]| if shape.contains(&0) { 0 } else { extents.iter().product() };
+    let (outer, inner): (usize, usize) = (span(&shape[..sort.axis]), span(&shape[sort.axis + 1..]));
     let mut sources = vec![0usize; outer * keep * inner];
     for o in 0..outer {
         for i in 0..inner {

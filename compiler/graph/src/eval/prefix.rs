@@ -11,6 +11,9 @@ use crate::node::Prefix;
 pub(super) fn run(prefix: &Prefix, operands: &[Datum]) -> Result<Vec<Datum>, Problem> {
     let tensor = operands.first().and_then(Datum::as_tensor).filter(|t| prefix.axis < t.shape().len());
     let tensor = tensor.ok_or(Problem::Malformed { what: "prefix takes a tensor and an axis of it" })?;
+    if tensor.is_empty() {
+        return Ok(vec![Datum::Tensor(tensor.clone())]);
+    }
     let (dtype, shape) = (tensor.dtype(), tensor.shape().to_vec());
     let ranks = Ranks::default();
     let values = source::read_all(tensor, &ranks).ok_or_else(|| Problem::TooLarge { dtype, shape: shape.clone() })?;

@@ -79,6 +79,41 @@ fn reshapes_between_coprime_extents_move_elements() {
 }
 
 #[test]
+fn index_divisions_round_down_below_zero() {
+    // A roll, and runs of four that start before zero.
+    let values: Vec<i64> = (0..8).collect();
+    check(
+        |b| {
+            let x = input(b, DType::I32, &[8]);
+            let wrapped = |add: i64, by: i64, op: BinOp| {
+                move |p: &mut crate::builder::Point<'_>| {
+                    let i = p.index(0);
+                    let (add, by) = (p.int(add), p.int(by));
+                    let moved = p.add(i, add);
+                    let at = p.binary(op, moved, by);
+                    let minus = p.number(DType::I32, -1.0);
+                    let v = p.load_or(0, &[at], minus);
+                    p.out(v);
+                }
+            };
+            vec![
+                b.compute(&[x], shape(&[8]), wrapped(-3, 8, BinOp::Mod)).unwrap(),
+                b.compute(&[x], shape(&[8]), wrapped(-2, 4, BinOp::FloorDiv)).unwrap(),
+                b.compute(&[x], shape(&[8]), wrapped(0, 4, BinOp::FloorDiv)).unwrap(),
+                b.compute(&[x], shape(&[8]), wrapped(-5, 4, BinOp::Div)).unwrap(),
+            ]
+        },
+        &[ints(DType::I32, &[8], &values)],
+        &[
+            ints(DType::I32, &[8], &[5, 6, 7, 0, 1, 2, 3, 4]),
+            ints(DType::I32, &[8], &[-1, -1, 0, 0, 0, 0, 1, 1]),
+            ints(DType::I32, &[8], &[0, 0, 0, 0, 1, 1, 1, 1]),
+            ints(DType::I32, &[8], &[-1, -1, 0, 0, 0, 0, 0, 0]),
+        ],
+    );
+}
+
+#[test]
 fn concat_of_packed_elements() {
     check(
         |b| {
