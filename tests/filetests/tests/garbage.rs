@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use filetests::{Case, Numbers, files, mutate, registry};
 use graph::{text, verify};
 
-fn bodies() -> Vec<String> {
-    let folders = ["graph/parse", "graph/verify", "graph/eval"];
-    let files = folders.iter().flat_map(|folder| files(folder).unwrap());
-    files.map(|file| Case::read(&std::fs::read_to_string(file).unwrap()).body).collect()
+fn cases(folder: &str) -> Result<Vec<Case>, String> {
+    let read = |file| std::fs::read_to_string(file).map_err(|error| error.to_string());
+    files(folder)?.iter().map(|file| read(file).map(|text| Case::read(&text))).collect()
 }
 
 #[test]
 fn mutated_texts_are_refused_or_survive() {
     let mut numbers = Numbers::new(1);
     let (mut parsed, mut accepted) = (0, 0);
-    for body in bodies() {
+    let folders = ["graph/parse", "graph/verify", "graph/eval"];
+    for Case { body, header: _ } in folders.iter().flat_map(|folder| cases(folder).unwrap()) {
         for _ in 0..60 {
             let mutant = mutate(&body, &mut numbers);
             let Ok(model) = text::parse(&mutant, &registry()) else { continue };
@@ -33,10 +33,10 @@ fn mutated_texts_are_refused_or_survive() {
 
 #[test]
 fn every_rule_that_text_can_break_has_a_test() {
-    let broken: BTreeSet<String> = files("graph/verify")
+    let broken: BTreeSet<String> = cases("graph/verify")
         .unwrap()
-        .iter()
-        .flat_map(|file| Case::read(&std::fs::read_to_string(file).unwrap()).header)
+        .into_iter()
+        .flat_map(|case| case.header)
         .filter_map(|line| line.strip_prefix("error: ").and_then(|rest| rest.split(' ').next().map(str::to_string)))
         .collect();
     let missing: Vec<String> =
