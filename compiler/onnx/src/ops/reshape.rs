@@ -50,7 +50,13 @@ fn target(ctx: &Ctx<'_>, from: &[Dim], wanted: &[Dim]) -> Result<Vec<Dim>, Build
     let symbols = &ctx.b.model().symbols;
     let keeps_zero = ctx.int_or("allowzero", 0) != 0;
     let (zero, one) = (Dim::constant(0), Dim::constant(1));
-    let inferred = |d: &Dim| Pred::Eq(d.clone(), Dim::constant(-1));
+    // Made of sizes alone, an element is a size itself, neither a 0 nor a -1 with a meaning: where it is 0, so is the tensor.
+    let is_size = |d: &Dim| {
+        let mut natural = d.as_const().is_none();
+        d.for_each_symbol(&mut |id| natural &= symbols.get(id).is_some_and(|s| s.lo >= 0));
+        natural
+    };
+    let inferred = |d: &Dim| if is_size(d) { Pred::Const(false) } else { Pred::Eq(d.clone(), Dim::constant(-1)) };
     if let Some(value) = wanted.iter().filter_map(Dim::as_const).find(|v| *v < -1) {
         return Err(BuildError::NegativeDim { found: value });
     }
@@ -65,7 +71,7 @@ fn target(ctx: &Ctx<'_>, from: &[Dim], wanted: &[Dim]) -> Result<Vec<Dim>, Build
         .iter()
         .enumerate()
         .map(|(d, size)| match from.get(d) {
-            Some(extent) if !keeps_zero => symbols.select(&Pred::Eq(size.clone(), zero.clone()), extent, size),
+            Some(extent) if !keeps_zero && !is_size(size) => symbols.select(&Pred::Eq(size.clone(), zero.clone()), extent, size),
             _ => size.clone(),
         })
         .collect();
