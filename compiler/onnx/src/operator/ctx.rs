@@ -141,6 +141,14 @@ impl Ctx<'_> {
         }
     }
 
+    /// A float attribute.
+    pub fn float(&self, name: &str) -> Option<f32> {
+        match self.attrs.get(name) {
+            Some(AttrValue::Float(v)) => Some(*v),
+            _ => None,
+        }
+    }
+
     /// A float attribute, or a default.
     pub fn float_or(&self, name: &str, default: f32) -> f32 {
         match self.attrs.get(name) {

@@ -88,7 +88,9 @@ fn drop(ctx: &mut Ctx<'_>, x: ValueId, ratio: ValueId, mode: ValueId) -> Result<
         let index = p.indices();
         let (x, ratio, mode) = (p.load(0, &index), p.load(1, &[]), p.load(2, &[]));
         let (mode, wide) = (p.cast(mode, DType::Bool), pointwise::wide(dtype));
-        let (ratio, number) = (p.cast(ratio, DType::F32), random::uniform(p, seed, &shape));
+        let indices = p.indices();
+        let element = random::linear(p, &indices, &shape);
+        let (ratio, number) = (p.cast(ratio, DType::F32), random::uniform(p, seed, element, 0));
         let (idle, above) = (p.not(mode), p.le(ratio, number));
         let kept = p.or(idle, above);
         let (value, ratio) = (p.cast(x, wide), p.cast(ratio, wide));

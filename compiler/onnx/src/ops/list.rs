@@ -48,6 +48,9 @@ pub mod average_pool;
 #[path = "batch_normalization.rs"]
 pub mod batch_normalization;
 
+#[path = "bernoulli.rs"]
+pub mod bernoulli;
+
 #[path = "binarizer.rs"]
 pub mod binarizer;
 
@@ -291,6 +294,9 @@ pub mod mod_;
 #[path = "mul.rs"]
 pub mod mul;
 
+#[path = "multinomial.rs"]
+pub mod multinomial;
+
 #[path = "neg.rs"]
 pub mod neg;
 
@@ -338,6 +344,18 @@ pub mod q_linear_mat_mul;
 
 #[path = "quantize_linear.rs"]
 pub mod quantize_linear;
+
+#[path = "random_normal.rs"]
+pub mod random_normal;
+
+#[path = "random_normal_like.rs"]
+pub mod random_normal_like;
+
+#[path = "random_uniform.rs"]
+pub mod random_uniform;
+
+#[path = "random_uniform_like.rs"]
+pub mod random_uniform_like;
 
 #[path = "range.rs"]
 pub mod range;
@@ -525,6 +543,9 @@ pub mod top_k;
 #[path = "transpose.rs"]
 pub mod transpose;
 
+#[path = "tree_ensemble.rs"]
+pub mod tree_ensemble;
+
 #[path = "trilu.rs"]
 pub mod trilu;
 
@@ -558,6 +579,7 @@ pub const OPERATORS: &[&Operator] = &[
     &attention::OPERATOR,
     &average_pool::OPERATOR,
     &batch_normalization::OPERATOR,
+    &bernoulli::OPERATOR,
     &binarizer::OPERATOR,
     &bit_cast::OPERATOR,
     &bit_shift::OPERATOR,
@@ -639,6 +661,7 @@ pub const OPERATORS: &[&Operator] = &[
     &mish::OPERATOR,
     &mod_::OPERATOR,
     &mul::OPERATOR,
+    &multinomial::OPERATOR,
     &neg::OPERATOR,
     &negative_log_likelihood_loss::OPERATOR,
     &non_max_suppression::OPERATOR,
@@ -655,6 +678,10 @@ pub const OPERATORS: &[&Operator] = &[
     &q_linear_conv::OPERATOR,
     &q_linear_mat_mul::OPERATOR,
     &quantize_linear::OPERATOR,
+    &random_normal::OPERATOR,
+    &random_normal_like::OPERATOR,
+    &random_uniform::OPERATOR,
+    &random_uniform_like::OPERATOR,
     &range::OPERATOR,
     &reciprocal::OPERATOR,
     &reduce_l1::OPERATOR,
@@ -717,6 +744,7 @@ pub const OPERATORS: &[&Operator] = &[
     &tile::OPERATOR,
     &top_k::OPERATOR,
     &transpose::OPERATOR,
+    &tree_ensemble::OPERATOR,
     &trilu::OPERATOR,
     &unique::OPERATOR,
     &unsqueeze::OPERATOR,
