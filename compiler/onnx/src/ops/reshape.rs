@@ -71,7 +71,9 @@ fn target(ctx: &Ctx<'_>, from: &[Dim], wanted: &[Dim]) -> Result<Vec<Dim>, Build
         .iter()
         .enumerate()
         .map(|(d, size)| match from.get(d) {
-            Some(extent) if !keeps_zero && !is_size(size) => symbols.select(&Pred::Eq(size.clone(), zero.clone()), extent, size),
+            Some(extent) if !keeps_zero && !is_size(size) => {
+                symbols.select(&Pred::Eq(size.clone(), zero.clone()), extent, size)
+            }
             _ => size.clone(),
         })
         .collect();
