@@ -8,12 +8,12 @@
 //!   `f64`, rounded once. `Min`, `Max` return NaN if either side is NaN, and the first of two equal values (the two
 //!   zeros). `Mod` of floats that leaves nothing is a zero of the divisor's sign.
 //! - NaN has neither sign nor payload: every NaN that is stored is the canonical quiet one of its dtype.
-//! - `Compare` with NaN is false, `Ne` true; strings compare by their bytes. `Select` evaluates neither side lazily: a
+//! - `Compare` with NaN is false, `Ne` true. `Select` evaluates neither side lazily: a
 //!   `Load` without `or` must be in range at every point of the domain.
 //! - `Load … or e`: `e` where an index is outside the operand's shape. Where no point takes `e`, it may stay unevaluated.
 //! - `Shl`, `Shr` by the width or more give 0 (arithmetic `Shr` of a negative value gives -1); a negative amount counts
 //!   as more than the width.
-//! - Strings only move: loads, selections, comparisons and an empty constant (`zero` of the dtype).
+//! - Strings only move: loads and selections. (The evaluator can compare them too, by their bytes; the verifier refuses.)
 
 use std::collections::HashMap;
 

@@ -187,7 +187,7 @@ pub struct Scatter {
 /// Sorts along an axis. Operands: one or more keys of one shape, the first the most significant. Results: each key in the
 /// new order, then the i64 source index along the axis. NaN counts as the largest value. Equal keys keep their order.
 /// `descending` turns the order of the keys around, so NaN come first. With `limit` (at most the extent), only the first so
-/// many are produced. Strings compare by their bytes, -0 equals +0.
+/// many are produced. -0 equals +0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sort {
     pub axis: usize,
