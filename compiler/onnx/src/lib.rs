@@ -15,6 +15,7 @@ pub mod hosted;
 mod import;
 mod indexing;
 mod info;
+mod interpolation;
 pub mod late;
 mod load;
 mod looping;

@@ -402,6 +402,9 @@ pub mod relu;
 #[path = "reshape.rs"]
 pub mod reshape;
 
+#[path = "resize.rs"]
+pub mod resize;
+
 #[path = "reverse_sequence.rs"]
 pub mod reverse_sequence;
 
@@ -555,6 +558,9 @@ pub mod unique;
 #[path = "unsqueeze.rs"]
 pub mod unsqueeze;
 
+#[path = "upsample.rs"]
+pub mod upsample;
+
 #[path = "where_.rs"]
 pub mod where_;
 
@@ -697,6 +703,7 @@ pub const OPERATORS: &[&Operator] = &[
     &regex_full_match::OPERATOR,
     &relu::OPERATOR,
     &reshape::OPERATOR,
+    &resize::OPERATOR,
     &reverse_sequence::OPERATOR,
     &rms_normalization::OPERATOR,
     &rnn::OPERATOR,
@@ -748,6 +755,7 @@ pub const OPERATORS: &[&Operator] = &[
     &trilu::OPERATOR,
     &unique::OPERATOR,
     &unsqueeze::OPERATOR,
+    &upsample::OPERATOR,
     &where_::OPERATOR,
     &xor::OPERATOR,
 ];
