@@ -15,6 +15,9 @@ pub mod acosh;
 #[path = "add.rs"]
 pub mod add;
 
+#[path = "affine_grid.rs"]
+pub mod affine_grid;
+
 #[path = "and.rs"]
 pub mod and;
 
@@ -72,11 +75,17 @@ pub mod bitwise_or;
 #[path = "bitwise_xor.rs"]
 pub mod bitwise_xor;
 
+#[path = "blackman_window.rs"]
+pub mod blackman_window;
+
 #[path = "cast.rs"]
 pub mod cast;
 
 #[path = "cast_like.rs"]
 pub mod cast_like;
+
+#[path = "causal_conv_with_state.rs"]
+pub mod causal_conv_with_state;
 
 #[path = "ceil.rs"]
 pub mod ceil;
@@ -89,6 +98,9 @@ pub mod center_crop_pad;
 
 #[path = "clip.rs"]
 pub mod clip;
+
+#[path = "col2_im.rs"]
+pub mod col2_im;
 
 #[path = "compress.rs"]
 pub mod compress;
@@ -131,6 +143,9 @@ pub mod depth_to_space;
 
 #[path = "dequantize_linear.rs"]
 pub mod dequantize_linear;
+
+#[path = "dft.rs"]
+pub mod dft;
 
 #[path = "div.rs"]
 pub mod div;
@@ -198,11 +213,20 @@ pub mod greater;
 #[path = "greater_or_equal.rs"]
 pub mod greater_or_equal;
 
+#[path = "grid_sample.rs"]
+pub mod grid_sample;
+
 #[path = "group_normalization.rs"]
 pub mod group_normalization;
 
 #[path = "gru.rs"]
 pub mod gru;
+
+#[path = "hamming_window.rs"]
+pub mod hamming_window;
+
+#[path = "hann_window.rs"]
+pub mod hann_window;
 
 #[path = "hard_sigmoid.rs"]
 pub mod hard_sigmoid;
@@ -276,11 +300,17 @@ pub mod max;
 #[path = "max_pool.rs"]
 pub mod max_pool;
 
+#[path = "max_unpool.rs"]
+pub mod max_unpool;
+
 #[path = "mean.rs"]
 pub mod mean;
 
 #[path = "mean_variance_normalization.rs"]
 pub mod mean_variance_normalization;
+
+#[path = "mel_weight_matrix.rs"]
+pub mod mel_weight_matrix;
 
 #[path = "min.rs"]
 pub mod min;
@@ -507,6 +537,9 @@ pub mod sqrt;
 #[path = "squeeze.rs"]
 pub mod squeeze;
 
+#[path = "stft.rs"]
+pub mod stft;
+
 #[path = "string_concat.rs"]
 pub mod string_concat;
 
@@ -530,6 +563,9 @@ pub mod tan;
 
 #[path = "tanh.rs"]
 pub mod tanh;
+
+#[path = "tensor_scatter.rs"]
+pub mod tensor_scatter;
 
 #[path = "tf_idf_vectorizer.rs"]
 pub mod tf_idf_vectorizer;
@@ -574,6 +610,7 @@ pub const OPERATORS: &[&Operator] = &[
     &acos::OPERATOR,
     &acosh::OPERATOR,
     &add::OPERATOR,
+    &affine_grid::OPERATOR,
     &and::OPERATOR,
     &arg_max::OPERATOR,
     &arg_min::OPERATOR,
@@ -593,12 +630,15 @@ pub const OPERATORS: &[&Operator] = &[
     &bitwise_not::OPERATOR,
     &bitwise_or::OPERATOR,
     &bitwise_xor::OPERATOR,
+    &blackman_window::OPERATOR,
     &cast::OPERATOR,
     &cast_like::OPERATOR,
+    &causal_conv_with_state::OPERATOR,
     &ceil::OPERATOR,
     &celu::OPERATOR,
     &center_crop_pad::OPERATOR,
     &clip::OPERATOR,
+    &col2_im::OPERATOR,
     &compress::OPERATOR,
     &concat::OPERATOR,
     &concat_from_sequence::OPERATOR,
@@ -613,6 +653,7 @@ pub const OPERATORS: &[&Operator] = &[
     &cum_sum::OPERATOR,
     &depth_to_space::OPERATOR,
     &dequantize_linear::OPERATOR,
+    &dft::OPERATOR,
     &div::OPERATOR,
     &dropout::OPERATOR,
     &dynamic_quantize_linear::OPERATOR,
@@ -635,8 +676,11 @@ pub const OPERATORS: &[&Operator] = &[
     &global_max_pool::OPERATOR,
     &greater::OPERATOR,
     &greater_or_equal::OPERATOR,
+    &grid_sample::OPERATOR,
     &group_normalization::OPERATOR,
     &gru::OPERATOR,
+    &hamming_window::OPERATOR,
+    &hann_window::OPERATOR,
     &hard_sigmoid::OPERATOR,
     &hard_swish::OPERATOR,
     &hardmax::OPERATOR,
@@ -661,8 +705,10 @@ pub const OPERATORS: &[&Operator] = &[
     &mat_mul_integer::OPERATOR,
     &max::OPERATOR,
     &max_pool::OPERATOR,
+    &max_unpool::OPERATOR,
     &mean::OPERATOR,
     &mean_variance_normalization::OPERATOR,
+    &mel_weight_matrix::OPERATOR,
     &min::OPERATOR,
     &mish::OPERATOR,
     &mod_::OPERATOR,
@@ -738,6 +784,7 @@ pub const OPERATORS: &[&Operator] = &[
     &split_to_sequence::OPERATOR,
     &sqrt::OPERATOR,
     &squeeze::OPERATOR,
+    &stft::OPERATOR,
     &string_concat::OPERATOR,
     &string_normalizer::OPERATOR,
     &string_split::OPERATOR,
@@ -746,6 +793,7 @@ pub const OPERATORS: &[&Operator] = &[
     &swish::OPERATOR,
     &tan::OPERATOR,
     &tanh::OPERATOR,
+    &tensor_scatter::OPERATOR,
     &tf_idf_vectorizer::OPERATOR,
     &thresholded_relu::OPERATOR,
     &tile::OPERATOR,

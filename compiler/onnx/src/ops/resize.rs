@@ -271,6 +271,7 @@ mod tests {
         let h = b.input_symbol("h", 1, None);
         let case = |scale| {
             Case::new(&OPERATOR)
+                .symbols(b.model().symbols.clone())
                 .arg(typed(DType::F32, std::slice::from_ref(&h)))
                 .arg(missing())
                 .constant(f32s(&[1], &[scale]))
