@@ -21,6 +21,7 @@ mod order;
 mod point;
 mod pointwise;
 mod reduction;
+mod strings;
 
 use std::sync::Arc;
 
@@ -71,6 +72,8 @@ pub struct Builder {
     limits: Limits,
     scopes: Vec<Scope>,
     origins: Vec<OriginId>,
+    /// Picks strings by number.
+    string_pick: Option<&'static crate::host::HostOp>,
 }
 
 /// A graph under construction.
@@ -92,14 +95,14 @@ impl Builder {
     /// An empty model.
     pub fn with_limits(name: &str, limits: Limits) -> Builder {
         let model = Model { name: name.to_string(), ..Model::default() };
-        Builder { model, limits, scopes: vec![Scope::default()], origins: Vec::new() }
+        Builder { model, limits, scopes: vec![Scope::default()], origins: Vec::new(), string_pick: None }
     }
 
     /// A builder that continues a model, for passes that add nodes to a graph of it. The graph is taken out of the model;
     /// [`Builder::finish`] puts the one built here in its place.
     pub fn resume(mut model: Model, limits: Limits) -> Builder {
         model.graph = Graph::default();
-        Builder { model, limits, scopes: vec![Scope::default()], origins: Vec::new() }
+        Builder { model, limits, scopes: vec![Scope::default()], origins: Vec::new(), string_pick: None }
     }
 
     /// The limits in force.
@@ -292,6 +295,13 @@ impl Builder {
 
     /// Adds a finished `Compute`.
     pub fn add_compute(&mut self, compute: Compute, operands: Vec<ValueId>) -> Result<Vec<ValueId>, BuildError> {
+        let mut strings = compute.outs.iter().any(|o| compute.exprs.dtype(*o) == DType::Str);
+        for operand in &operands {
+            strings |= self.dtype(*operand)? == DType::Str;
+        }
+        if let Some(pick) = self.string_pick.filter(|_| strings) {
+            return self.move_strings(pick, compute, operands);
+        }
         let types: Vec<Type> =
             compute.outs.iter().map(|o| Type::tensor(compute.exprs.dtype(*o), compute.shape.clone())).collect();
         let contents = contents::of_compute(self, &compute, &operands);
@@ -512,7 +522,9 @@ impl Builder {
 
     /// Records what a value's elements are known to be.
     pub fn set_contents(&mut self, value: ValueId, contents: Option<Arc<[Dim]>>) {
-        if let (Some(v), Some(c)) = (self.scope_mut().graph.values.get_mut(value.0 as usize), contents) {
+        if let (Some(v), Some(c)) = (self.scope_mut().graph.values.get_mut(value.0 as usize), contents)
+            && v.ty.as_tensor().is_some_and(|t| t.dtype.is_int() || t.dtype == DType::Bool)
+        {
             v.contents = Some(c);
         }
     }

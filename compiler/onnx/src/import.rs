@@ -176,6 +176,7 @@ struct Import<'a, 'm> {
 impl<'m> Import<'_, 'm> {
     fn run(mut self, graph: &'m GraphProto, opsets: Opsets, mut info: Info) -> Result<Imported, Problems> {
         let mut b = Builder::with_limits(graph.name(), self.options.limits.clone());
+        b.set_string_pick(&crate::ops::list::string_pick::HOST);
         let around = Around { path: String::new(), opsets: Rc::new(opsets), attrs: BTreeMap::new() };
         let names = self.inputs(&mut b, graph, info.ir_version);
         self.frames.push(Frame { around: Rc::new(around), names, declared: declared(graph) });

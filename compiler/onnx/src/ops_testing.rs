@@ -196,6 +196,7 @@ impl Case {
     /// Builds the node and declares its tensor outputs as the model's.
     pub fn build(&self) -> Result<Built, BuildError> {
         let mut b = Builder::new("case");
+        b.set_string_pick(&crate::ops::list::string_pick::HOST);
         b.model_mut().symbols = self.symbols.clone();
         let mut feed = Vec::new();
         let mut inputs = Vec::new();

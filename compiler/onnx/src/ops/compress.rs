@@ -66,6 +66,16 @@ mod tests {
     }
 
     #[test]
+    fn strings_move_by_number() {
+        let strings = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|w| w.to_string()).collect();
+            graph::tensor::Tensor::from_strings(vec![words.len()], words).unwrap()
+        };
+        let inputs = [value(strings(&["a", "b", "c"])), value(bools(&[3], &[true, false, true]))];
+        check(&OPERATOR, &[], &inputs, &[strings(&["a", "c"])]);
+    }
+
+    #[test]
     fn a_matrix_condition_is_refused() {
         let args = [value(f32s(&[1], &[1.0])), value(bools(&[1, 1], &[true]))];
         assert!(refusal(&OPERATOR, &[], &args).to_string().contains("rank-1"));

@@ -11,8 +11,9 @@
 //! | 19, 21, 23, 24, 25 | dtypes |
 //!
 //! Dtypes: all. Of a constant condition only the taken branch is imported. Extents in which the branches differ become sizes.
-//! Sequences and optionals of equal structure stay dissolved, others become run-time values. Refused: branches whose outputs
-//! differ in dtype or rank.
+//! Sequences and optionals of equal structure stay dissolved, others become run-time values. Where one branch has more leading
+//! extents of 1 the other gets them too, which only an operator that asks for the rank can tell. Refused: branches whose
+//! outputs differ in dtype, or in rank otherwise.
 
 use graph::builder::{BuildError, Mark};
 use graph::dim::SymId;
@@ -101,7 +102,12 @@ fn inside(
     let kinds = outputs.iter().map(|o| late::type_of(ctx.b, o)).collect::<Result<_, _>>()?;
     for (output, wanted) in outputs.iter_mut().zip(wanted) {
         if let Some(ty) = wanted {
-            *output = late::materialise(ctx.b, output, Some(ty))?.into();
+            let mut id = late::materialise(ctx.b, output, Some(ty))?;
+            if let Type::Tensor(longer) = ty {
+                let missing = longer.rank().saturating_sub(ctx.b.rank(id)?);
+                id = ctx.b.unsqueeze(id, &(0..missing).collect::<Vec<_>>())?;
+            }
+            *output = id.into();
         }
     }
     let mut leaves = Vec::new();
@@ -122,7 +128,7 @@ fn wanted(branches: &[Branch; 2], declared: &[Option<Type>]) -> Result<Vec<Optio
     let mut out = Vec::with_capacity(yes.outputs.len());
     for (((a, b), (left, right)), declared) in yes.outputs.iter().zip(&no.outputs).zip(kinds).zip(declared) {
         if alike(a, b) {
-            out.push(None);
+            out.push(longer(left.as_ref(), right.as_ref()));
             continue;
         }
         let ty = match (left.clone(), right.clone()) {
@@ -139,6 +145,15 @@ fn wanted(branches: &[Branch; 2], declared: &[Option<Type>]) -> Result<Vec<Optio
         out.push(Some(ty));
     }
     Ok(out)
+}
+
+/// The type of higher rank, if it has that rank by leading extents of 1 only.
+fn longer(a: Option<&Type>, b: Option<&Type>) -> Option<Type> {
+    let (Some(Type::Tensor(a)), Some(Type::Tensor(b))) = (a, b) else { return None };
+    let (short, long) = if a.rank() < b.rank() { (a, b) } else { (b, a) };
+    let extra = long.rank() - short.rank();
+    let leading = extra > 0 && a.dtype == b.dtype && long.shape.iter().take(extra).all(|d| d.is(1));
+    leading.then(|| Type::Tensor(long.clone()))
 }
 
 /// Whether two outputs have the same structure above their tensors.

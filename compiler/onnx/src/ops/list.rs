@@ -546,6 +546,9 @@ pub mod string_concat;
 #[path = "string_normalizer.rs"]
 pub mod string_normalizer;
 
+#[path = "string_pick.rs"]
+pub mod string_pick;
+
 #[path = "string_split.rs"]
 pub mod string_split;
 
@@ -829,5 +832,6 @@ pub const HOST_OPS: &[&HostOp] = &[
     &split_to_sequence::HOST,
     &string_concat::HOST,
     &string_normalizer::HOST,
+    &string_pick::HOST,
     &string_split::HOST,
 ];
