@@ -1,0 +1,62 @@
+//! Running a case up to a stage.
+
+use graph::datum::Datum;
+use graph::graph::Model;
+use onnx::Options;
+use plan::claim::Claimant;
+
+use crate::case::Case;
+use crate::compare::{SUITE, outputs};
+
+/// What produces the results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The evaluator on the imported graph.
+    Eval,
+    /// The evaluator on the plan, with no kernel family.
+    Plan,
+    /// The same with every buffer apart and poisoned.
+    Poison,
+}
+
+impl Stage {
+    /// The stage of a name.
+    pub fn from_name(name: &str) -> Option<Stage> {
+        match name {
+            "eval" => Some(Stage::Eval),
+            "plan" => Some(Stage::Plan),
+            "poison" => Some(Stage::Poison),
+            _ => None,
+        }
+    }
+}
+
+/// Imports a case's model.
+pub fn import(case: &Case) -> Result<Model, String> {
+    onnx::import_file(&case.model(), &Options::default()).map(|i| i.model).map_err(|e| format!("import: {e}"))
+}
+
+/// Runs all data sets; yields the largest distance in units of the last place.
+pub fn run(case: &Case, stage: Stage) -> Result<f64, String> {
+    let model = import(case)?;
+    let mut worst = 0f64;
+    for set in case.data_sets(&model)? {
+        let found = results(&model, &set.inputs, stage)?;
+        worst = worst.max(outputs(&found, &set.outputs, SUITE)?);
+    }
+    Ok(worst)
+}
+
+/// A target without kernel families.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NoCode {}
+
+fn results(model: &Model, inputs: &[Datum], stage: Stage) -> Result<Vec<Datum>, String> {
+    if stage == Stage::Eval {
+        return graph::eval::model(model, inputs).map_err(|e| format!("eval: {e}"));
+    }
+    let none: &[&dyn Claimant<Code = NoCode>] = &[];
+    let planned = plan::plan_model(model, none).map_err(|e| format!("plan: {e}"))?;
+    let options = plan::eval_plan::Options { poison: stage == Stage::Poison };
+    plan::eval_plan::eval_plan(&planned, inputs, options).map_err(|e| format!("run: {e}"))
+}
