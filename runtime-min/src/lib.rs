@@ -5,10 +5,12 @@
 
 pub mod bridge;
 pub mod copy;
+pub mod cpu;
 pub mod datum;
 pub mod engine;
 pub mod error;
 pub mod half_elements;
+pub mod half_round;
 pub mod memory;
 pub mod sizes;
 pub mod sources;

@@ -193,7 +193,7 @@ pub(super) fn sort(kernel: &Kernel, axis: usize, descending: bool) -> Result<Tok
         quote! {
             for (i, slot) in scratch.iter_mut().enumerate() { *slot = i as i64; }
             scratch.sort_unstable_by(|a, b| { let (a, b) = (*a, *b); (#order).then(a.cmp(&b)) });
-            for (i, from) in scratch.iter().copied().enumerate().take(size::count(#count)) {
+            for (i, from) in scratch.iter().copied().enumerate().take(scalar::count(#count)) {
                 let i = i as i64;
                 #writes
             }

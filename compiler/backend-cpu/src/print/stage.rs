@@ -274,7 +274,7 @@ impl<'a> StagePrinter<'a> {
                 let LoopVar { name, extent } = &self.loops[level - 1];
                 body = if level == self.before.len() - 1 {
                     let counter = format_ident!("{name}_n");
-                    quote!(for #counter in 0..size::count(#extent) { let #name = #counter as i64; #body })
+                    quote!(for #counter in 0..scalar::count(#extent) { let #name = #counter as i64; #body })
                 } else {
                     quote!(for #name in 0..#extent { #body })
                 };
