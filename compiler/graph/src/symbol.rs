@@ -169,6 +169,7 @@ impl Symbols {
                     None => None,
                 }
             }
+            Pred::Le(a, b) if a.as_const().is_some() && b.as_const().is_some() => Some(a.as_const() <= b.as_const()),
             Pred::Le(a, b) => {
                 let range = self.range(&(b - a));
                 if range.lo >= 0 {
@@ -448,6 +449,13 @@ mod tests {
         assert_eq!(sy.prove(&Pred::Eq(s.clone(), k(0))), Some(false));
         assert_eq!(sy.prove(&Pred::Eq(b.clone(), s.clone())), None);
         assert_eq!(sy.range(&sy.ceil_div(&s, &k(16))), Range { lo: 1, hi: 32 });
+    }
+
+    #[test]
+    fn constants_compare_without_their_difference() {
+        let (sy, _, _) = setup();
+        assert_eq!(sy.prove(&Pred::Le(k(i64::MIN), k(5))), Some(true));
+        assert_eq!(sy.min(&k(i64::MIN), &k(5)), k(i64::MIN));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! Dtypes: half, single and double floats, signed integers, unsigned integers.
 
 use graph::builder::BuildError;
+use graph::dim::Dim;
 
 use crate::operator::{AttrKind, Ctx, Operator, attr, exactly};
 use crate::value::ImportValue;
@@ -33,12 +34,11 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     let axis = ctx.b.axis(ctx.int_or("axis", -1), shape.len() + 1)?;
     shape.insert(axis, depth.clone());
     let two = ctx.shape(2)?;
-    if !matches!(two.as_slice(), [two] if two.is(2)) {
-        return Err(BuildError::Operand {
-            what: "values of OneHot".to_string(),
-            expected: "two elements".to_string(),
-            found: format!("{two:?}"),
-        });
+    match two.as_slice() {
+        [two] => ctx.b.assume_equal(two, &Dim::constant(2), "OneHot has two values")?,
+        _ => {
+            return Err(BuildError::Rank { what: "values of OneHot".into(), expected: "1".into(), found: two.len() });
+        }
     }
     let y = ctx.b.compute(&[indices, values], shape, |p| {
         let mut at = p.indices();
@@ -70,6 +70,6 @@ mod tests {
     fn three_values_are_refused() {
         let inputs = [value(i64s(&[1], &[0])), constant(i64s(&[], &[2])), value(i64s(&[3], &[0, 1, 2]))];
         let error = refusal(&OPERATOR, &[], &inputs);
-        assert!(error.to_string().starts_with("values of OneHot: expected two elements"), "{error}");
+        assert!(error.to_string().starts_with("OneHot has two values cannot hold"), "{error}");
     }
 }

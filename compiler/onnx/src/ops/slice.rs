@@ -34,6 +34,8 @@ pub const OPERATOR: Operator = Operator {
 
 /// A bound at or beyond this means the end of the axis, whatever the extent.
 const END: i64 = i32::MAX as i64;
+/// Beyond every extent, and far enough from the limits of `i64` that sums with extents do not wrap.
+const FAR: i64 = 1 << 62;
 
 fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     let x = ctx.input(0)?;
@@ -115,8 +117,8 @@ fn walk(symbols: &Symbols, start: &Dim, end: &Dim, step: &Dim, extent: &Dim) -> 
 /// A constant bound that stands for an end of the axis, as far out as it goes.
 fn open_bound(bound: &Dim) -> Dim {
     match bound.as_const() {
-        Some(v) if v >= END => Dim::constant(i64::MAX),
-        Some(v) if v <= -END => Dim::constant(i64::MIN),
+        Some(v) if v >= END => Dim::constant(FAR),
+        Some(v) if v <= -END => Dim::constant(-FAR),
         _ => bound.clone(),
     }
 }
