@@ -2,7 +2,7 @@
 //!
 //! [`crate::check`] looks at everything that needs no operator code; then the nodes are imported in order of definition.
 //! A node that fails poisons its outputs: what depends on them is passed over silently, the rest still imports, so that
-//! all problems of a model are shown at once.
+//! all problems of a model are shown at once. What comes out has passed the verifier.
 
 mod border;
 mod node;
@@ -187,6 +187,13 @@ impl<'m> Import<'_, 'm> {
             return Err(self.report.problems);
         }
         let model = border::finish(b, &outputs);
+        if let Err(violations) = graph::verify::model(&model) {
+            for violation in violations {
+                let fault = Fault::new(Code::Verifier, "a graph that the verifier accepts", violation.to_string());
+                self.report.push(None, fault.about("import"));
+            }
+            return Err(self.report.problems);
+        }
         info.borders(&model, outputs.into_iter().map(|(name, _)| name));
         Ok(Imported { model, warnings: self.report.warnings, info })
     }

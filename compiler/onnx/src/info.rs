@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use graph::dim::Dim;
 use graph::dtype::DType;
 use graph::graph::Model;
-use graph::symbol::Symbols;
-use graph::ty::Type;
+use graph::text::dim::Names;
+use graph::text::ty::print_type;
 
 use crate::check::version_fault;
 use crate::functions::opsets;
@@ -105,10 +104,11 @@ impl Info {
 
     /// Replaces the declared borders by those of the graph.
     pub(crate) fn borders(&mut self, model: &Model, outputs: impl Iterator<Item = String>) {
+        let names = Names::new(&model.symbols);
         let border = |id, name: Option<String>| {
             let value = model.graph.value(id)?;
             let name = name.or_else(|| value.name.clone()).unwrap_or_default();
-            Some(Border { name, ty: type_text(&value.ty, &model.symbols) })
+            Some(Border { name, ty: print_type(&value.ty, &names) })
         };
         self.inputs = model.graph.inputs.iter().filter_map(|id| border(*id, None)).collect();
         self.outputs = model.graph.outputs.iter().zip(outputs).filter_map(|(id, n)| border(*id, Some(n))).collect();
@@ -151,27 +151,4 @@ fn declared(info: &ValueInfoProto) -> String {
         })
         .collect();
     format!("{dtype}[{}]", dims.join(", "))
-}
-
-/// A type as text, with symbols by name.
-pub fn type_text(ty: &Type, symbols: &Symbols) -> String {
-    match ty {
-        Type::Tensor(t) => {
-            let dims: Vec<String> = t.shape.iter().map(|d| dim_text(d, symbols)).collect();
-            format!("{}[{}]", t.dtype, dims.join(", "))
-        }
-        Type::Seq(inner) => format!("sequence of {}", type_text(inner, symbols)),
-        Type::Opt(inner) => format!("optional {}", type_text(inner, symbols)),
-        Type::Map { key, value } => format!("map from {key} to {}", type_text(value, symbols)),
-        Type::Ragged { dtype, rank: Some(rank) } => format!("{dtype} of rank {rank}"),
-        Type::Ragged { dtype, rank: None } => format!("{dtype} of any shape"),
-    }
-}
-
-fn dim_text(dim: &Dim, symbols: &Symbols) -> String {
-    if let Some(value) = dim.as_const() {
-        return value.to_string();
-    }
-    let symbol = dim.as_symbol().and_then(|id| symbols.get(id));
-    symbol.map_or_else(|| format!("{dim:?}"), |s| s.name.clone())
 }

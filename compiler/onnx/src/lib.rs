@@ -49,7 +49,7 @@ pub mod value;
 
 pub use data_file::read_tensor_file;
 pub use import::{Imported, import_bytes, import_file};
-pub use info::{Border, Count, Info, inspect, type_text};
+pub use info::{Border, Count, Info, inspect};
 pub use ops::{HOST_OPS, OPERATORS};
 pub use options::{DimRange, DimRangeError, Options};
 pub use problem::{Problem, Problems};

@@ -18,11 +18,11 @@ pub fn contents(mut file: File) -> Result<Bytes> {
         file.read_to_end(&mut data)?;
         return Ok(Bytes::from(data));
     }
-    // SAFETY: the mapping is read-only and private to this process, it stays alive as long as any slice of it, and no
-    // code here writes through it. What cannot be ruled out is another process that changes the file meanwhile: then
-    // bytes read may differ from one read to the next, and reading beyond a truncated end is a fault signal that ends
-    // the process. Every decision about lengths and offsets is made on the length of the mapping, never on contents
-    // read twice; a user who lets a model be edited while it is compiled loses the process, nothing else.
+    // SAFETY: the mapping is read-only, no code here writes through it, and it lives as long as any slice of it. What Rust
+    // cannot rule out is another process that changes or truncates the file meanwhile. The map is private, and a user who
+    // edits a model while it is compiled gets wrong constants or a fault signal that ends the process: the same trust in
+    // the file's owner that reading it twice takes. Lengths and offsets are checked against the length of the mapping,
+    // never against bytes inside it that are read again.
     let map = unsafe { Mmap::map(&file)? };
     Ok(Bytes::from_owner(map))
 }

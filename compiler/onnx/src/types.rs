@@ -68,15 +68,14 @@ impl Dims {
         if let Some(known) = self.named.get(name) {
             return known.clone();
         }
-        let plain = identifier(name);
-        let option = [name, plain.as_str()].into_iter().find_map(|n| options.dims.get_key_value(n));
+        let option = options.dims.get_key_value(name);
         let range = option.map_or(DimRange { lo: 0, hi: None }, |(_, range)| *range);
         if let Some((used, _)) = option {
             self.used.insert(used.clone());
         }
         let dim = match range.fixed() {
             Some(value) => Dim::constant(value),
-            None => Dim::symbol(b.model_mut().symbols.add(&plain, range.lo, range.hi, SymSource::Input)),
+            None => Dim::symbol(b.model_mut().symbols.add(name, range.lo, range.hi, SymSource::Input)),
         };
         self.named.insert(name.to_string(), dim.clone());
         dim
@@ -178,15 +177,6 @@ fn check_limits(extents: &[Dim], options: &Options) -> Result<(), Fault> {
         return Err(Fault::new(Code::Limit, expected, extents.len().to_string()).about("rank"));
     }
     Ok(())
-}
-
-/// A name that text forms and generated code can spell: letters, digits and underscores, no digit first.
-fn identifier(name: &str) -> String {
-    let mut out: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    if out.starts_with(|c: char| c.is_ascii_digit()) || out.is_empty() {
-        out.insert(0, '_');
-    }
-    out
 }
 
 fn missing(expected: &str, found: &str) -> Fault {

@@ -6,6 +6,8 @@ use graph::builder::{BuildError, Builder};
 use graph::dim::Dim;
 use graph::dtype::DType;
 use graph::graph::{Model, ValueId};
+use graph::text::dim::Names;
+use graph::text::ty::print_type;
 use graph::ty::Type;
 
 use crate::import::{Entry, Import};
@@ -98,7 +100,8 @@ impl<'m> Import<'_, 'm> {
     fn check_declared(&self, b: &mut Builder, id: ValueId, name: &str, proto: Option<&TypeProto>) -> Result<(), Fault> {
         let Some(value) = proto.and_then(|p| p.value.as_ref()) else { return Ok(()) };
         let actual = b.ty(id)?.clone();
-        let refuse = |found: String| Err(Fault::new(Code::DeclaredOutput, describe(&actual), found));
+        let text = print_type(&actual, &Names::new(&b.model().symbols));
+        let refuse = |found: String| Err(Fault::new(Code::DeclaredOutput, text.clone(), found));
         let (Type::Tensor(tensor), type_proto::Value::TensorType(declared)) = (&actual, value) else {
             let same = matches!(
                 (&actual, value),
@@ -143,20 +146,6 @@ pub(super) fn finish(b: Builder, outputs: &[(String, ValueId)]) -> Model {
         }
     }
     model
-}
-
-/// The type of a value in words.
-fn describe(ty: &Type) -> String {
-    match ty {
-        Type::Tensor(t) => {
-            format!("{}{:?}", t.dtype, t.shape.iter().map(|d| d.as_const().map_or(-1, |v| v)).collect::<Vec<_>>())
-        }
-        Type::Seq(inner) => format!("a sequence of {}", describe(inner)),
-        Type::Opt(inner) => format!("an optional {}", describe(inner)),
-        Type::Map { key, value } => format!("a map from {key} to {}", describe(value)),
-        Type::Ragged { dtype, rank: Some(rank) } => format!("{dtype} of rank {rank}"),
-        Type::Ragged { dtype, rank: None } => format!("{dtype} of any shape"),
-    }
 }
 
 fn kind(value: &type_proto::Value) -> &'static str {

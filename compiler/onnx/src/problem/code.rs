@@ -45,6 +45,7 @@ pub enum Code {
     DeclaredOutput,
     DimOption,
     Limit,
+    Verifier,
 }
 
 /// One row of the table.
@@ -65,7 +66,7 @@ const fn row(code: Code, id: &'static str, title: &'static str, help: &'static s
 
 /// All codes, in the order of the enum.
 #[rustfmt::skip]
-pub const TABLE: [Property; 42] = [
+pub const TABLE: [Property; 43] = [
     row(Code::Read, "O2C0101", "a file cannot be read", ""),
     row(Code::Decode, "O2C0102", "a file is not the expected ONNX message",
         "check that the file is complete and is a binary ONNX model"),
@@ -117,6 +118,8 @@ pub const TABLE: [Property; 42] = [
     row(Code::DeclaredOutput, "O2C0702", "a declared output type is refuted", "correct or remove the declared shape"),
     row(Code::DimOption, "O2C0703", "--dim does not fit the model", ""),
     row(Code::Limit, "O2C0801", "a limit is exceeded", "raise it with the --limit-… flag of this name"),
+    row(Code::Verifier, "O2C0901", "the import made a malformed graph",
+        "this is a fault of the compiler: please report it with the model"),
 ];
 
 impl Code {
