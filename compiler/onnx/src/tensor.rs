@@ -240,3 +240,79 @@ fn canonical(dtype: DType, count: usize, data: Bytes) -> Bytes {
         Some(_) | None => data,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::SparseTensorProto;
+
+    fn read(proto: &TensorProto) -> Result<Tensor, Fault> {
+        let options = Options::default();
+        decode(proto, &mut Source { files: &mut ExternalFiles::new(None, false), options: &options })
+    }
+
+    fn of(dtype: DType, dims: &[i64]) -> TensorProto {
+        TensorProto { data_type: Some(dtype.properties().onnx), dims: dims.to_vec(), ..TensorProto::default() }
+    }
+
+    #[track_caller]
+    fn check(proto: &TensorProto, expected: &[f64]) {
+        assert_eq!(read(proto).map(|t| t.to_f64s()), Ok(expected.to_vec()));
+    }
+
+    #[test]
+    fn int32_data_hold_every_narrow_dtype() {
+        let data = |dtype, dims: &[i64], values: &[i32]| TensorProto { int32_data: values.to_vec(), ..of(dtype, dims) };
+        check(&data(DType::I8, &[2], &[-128, 127]), &[-128.0, 127.0]);
+        check(&data(DType::U16, &[2], &[0, 65535]), &[0.0, 65535.0]);
+        check(&data(DType::Bool, &[3], &[0, 1, 1]), &[0.0, 1.0, 1.0]);
+        check(&data(DType::F16, &[2], &[0x3C00, 0xC000]), &[1.0, -2.0]);
+        check(&data(DType::F16, &[1], &[-0x4000]), &[-2.0]);
+        check(&data(DType::BF16, &[1], &[0x3F80]), &[1.0]);
+        check(&data(DType::F8E4M3FN, &[1], &[0x38]), &[1.0]);
+        check(&data(DType::I4, &[3], &[0xE1, 0x07]), &[1.0, -2.0, 7.0]);
+        check(&data(DType::U2, &[5], &[0b11_10_01_00, 0b01]), &[0.0, 1.0, 2.0, 3.0, 1.0]);
+        check(&data(DType::I32, &[1], &[i32::MIN]), &[f64::from(i32::MIN)]);
+        assert!(read(&data(DType::I4, &[3], &[1, 2, 3])).is_err());
+        assert!(read(&data(DType::I8, &[1], &[128])).is_err());
+    }
+
+    #[test]
+    fn raw_data_are_shared_and_canonical() {
+        let raw = |dtype, dims: &[i64], bytes: &'static [u8]| TensorProto {
+            raw_data: Some(Bytes::from_static(bytes)),
+            ..of(dtype, dims)
+        };
+        let proto = raw(DType::F32, &[1], &[0, 0, 0x80, 0x3F]);
+        let shared = read(&proto).unwrap();
+        assert_eq!(shared.bytes().as_ptr(), proto.raw_data.as_ref().unwrap().as_ptr());
+        assert_eq!(read(&raw(DType::Bool, &[2], &[2, 0])).unwrap().bytes().as_ref(), [1, 0]);
+        assert_eq!(read(&raw(DType::U4, &[1], &[0xF3])).unwrap().bytes().as_ref(), [0x03]);
+        check(&raw(DType::I64, &[0], &[]), &[]);
+        check(&of(DType::F32, &[3, 0]), &[]);
+    }
+
+    #[test]
+    fn typed_data_of_wide_dtypes() {
+        check(&TensorProto { double_data: vec![0.5], ..of(DType::F64, &[]) }, &[0.5]);
+        check(&TensorProto { uint64_data: vec![7], ..of(DType::U32, &[1]) }, &[7.0]);
+        check(&TensorProto { uint64_data: vec![1 << 63], ..of(DType::U64, &[1]) }, &[9223372036854775808.0]);
+        let words = TensorProto { string_data: vec![b"a".to_vec(), "ü".into()], ..of(DType::Str, &[2]) };
+        assert_eq!(read(&words).unwrap().strings(), ["a", "ü"]);
+    }
+
+    #[test]
+    fn sparse_tensors_become_dense() {
+        let options = Options::default();
+        let check = |dims: &[i64], indices: TensorProto, expected: &[f64]| {
+            let values = TensorProto { float_data: vec![5.0, 6.0], ..of(DType::F32, &[2]) };
+            let proto = SparseTensorProto { values: Some(values), indices: Some(indices), dims: dims.to_vec() };
+            let mut files = ExternalFiles::new(None, false);
+            let tensor = decode_sparse(&proto, &mut Source { files: &mut files, options: &options }).unwrap();
+            assert_eq!(tensor.to_f64s(), expected);
+        };
+        check(&[4], TensorProto { int64_data: vec![1, 3], ..of(DType::I64, &[2]) }, &[0.0, 5.0, 0.0, 6.0]);
+        let pairs = TensorProto { int64_data: vec![0, 1, 1, 0], ..of(DType::I64, &[2, 2]) };
+        check(&[2, 2], pairs, &[0.0, 5.0, 6.0, 0.0]);
+    }
+}

@@ -232,7 +232,7 @@ impl<'m> Import<'_, 'm> {
                 Some(Some(value)) => Entry::Value(value.clone()),
                 Some(None) | None => Entry::Absent,
             };
-            names.insert(name.as_str(), entry);
+            names.entry(name.as_str()).or_insert(entry);
         }
         let path = format!("{}/", crate::names::node_name(&around.path, node, index));
         let inner = Around { path, opsets: Rc::clone(&function.opsets), attrs };
