@@ -123,13 +123,24 @@ fn describe(element: &Type) -> Attrs {
     };
     let (dtype, rank) = inner.ragged().unwrap_or((DType::F32, None));
     let rank = rank.and_then(|r| i64::try_from(r).ok()).unwrap_or(-1);
-    Attrs::new().with("dtype", Attr::DType(dtype)).with("rank", Attr::Int(rank)).with("sequence", Attr::Bool(sequence))
+    let attrs = Attrs::new()
+        .with("dtype", Attr::DType(dtype))
+        .with("rank", Attr::Int(rank))
+        .with("sequence", Attr::Bool(sequence));
+    let shape = inner.as_tensor().and_then(|t| t.shape.iter().map(Dim::as_const).collect());
+    match shape {
+        Some(shape) => attrs.with("shape", Attr::Ints(shape)),
+        None => attrs,
+    }
 }
 
 /// The type that [`describe`] wrote down.
 pub fn described(attrs: &Attrs) -> Type {
     let dtype = attrs.dtype("dtype").unwrap_or(DType::F32);
-    let element = Type::Ragged { dtype, rank: attrs.int("rank").and_then(|r| usize::try_from(r).ok()) };
+    let element = match attrs.ints("shape") {
+        Some(shape) => Type::tensor(dtype, shape.iter().map(|d| Dim::constant(*d)).collect::<Vec<_>>()),
+        None => Type::Ragged { dtype, rank: attrs.int("rank").and_then(|r| usize::try_from(r).ok()) },
+    };
     if attrs.bool("sequence") == Some(true) { Type::Seq(Box::new(element)) } else { element }
 }
 

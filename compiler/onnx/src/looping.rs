@@ -91,8 +91,8 @@ struct State {
     ty: Type,
     /// Which extents differ from iteration to iteration.
     free: Vec<bool>,
-    /// Nothing says what an empty sequence or absent optional could hold: the first round gets it as it is, to see what the
-    /// body makes of it.
+    /// It begins as an empty sequence or absent optional: the first round gets it as it is, to see what the body makes of
+    /// it; the declared type counts only if that says nothing.
     guess: bool,
     /// The body yields a plain value for what begins as an optional.
     bare: bool,
@@ -101,8 +101,7 @@ struct State {
 impl State {
     fn of(b: &Builder, value: &ImportValue, hint: Option<&Type>) -> Result<State, BuildError> {
         let known = late::type_of(b, value)?;
-        let vague = |ty: &Type| matches!(ty, Type::Seq(e) if e.ragged().is_some_and(|(_, rank)| rank.is_none()));
-        let guess = known.is_none() && hint.is_none_or(vague);
+        let guess = known.is_none();
         let unknown = Type::Ragged { dtype: DType::F32, rank: None };
         let ty = match (known, hint, value) {
             (Some(ty), _, _) => ty,
@@ -265,6 +264,11 @@ fn finish(
     mark: Mark,
 ) -> Result<Finished, BuildError> {
     let steady = |s: &State| s.ty.as_tensor().is_some() && !s.free.contains(&true);
+    // A scan is for tensors of numbers; sequences and strings go through the host in a loop.
+    let mut numbers = true;
+    for id in round.body.inputs.iter().chain(&round.body.outputs) {
+        numbers &= round.body.tensor(*id).is_some_and(|t| t.dtype != DType::Str);
+    }
     let mut stacked = Vec::with_capacity(round.stacked);
     for output in round.body.outputs.iter().skip(1 + states.len()) {
         stacked.push(
@@ -280,7 +284,7 @@ fn finish(
         });
     }
     let varying = stacked.iter().flat_map(|t| &t.shape).any(|d| ctx.b.is_since(mark, d));
-    let scans = round.endless && !varying && states.iter().all(steady);
+    let scans = round.endless && numbers && !varying && states.iter().all(steady);
     let mut initial = Vec::with_capacity(states.len());
     for (value, state) in plan.initial.iter().zip(&states) {
         initial.push(late::materialise(ctx.b, value, Some(&state.ty))?);
