@@ -34,8 +34,6 @@ pub const OPERATOR: Operator = Operator {
 
 /// A bound at or beyond this means the end of the axis, whatever the extent.
 const END: i64 = i32::MAX as i64;
-/// Beyond every extent, and far enough from the limits of `i64` that sums with extents do not wrap.
-const FAR: i64 = 1 << 62;
 
 fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     let x = ctx.input(0)?;
@@ -94,17 +92,15 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
 /// First position and number of elements, for steps of either sign.
 fn walk(symbols: &Symbols, start: &Dim, end: &Dim, step: &Dim, extent: &Dim) -> (Dim, Dim) {
     let (zero, below) = (Dim::constant(0), Dim::constant(-1));
-    let (start, end) = (open_bound(start), open_bound(end));
-    let shift = |bound: &Dim| symbols.select(&Pred::Le(bound.clone(), below.clone()), &(bound + extent), bound);
     let last = extent + &below;
     let up = Pred::Le(Dim::constant(1), step.clone());
     let first = {
-        let down = symbols.min(&symbols.max(&zero, &shift(&start)), &last);
-        symbols.select(&up, &symbols.clamp_slice(&start, extent), &down)
+        let down = symbols.min(&clamp(symbols, start, extent, &zero, &last), &last);
+        symbols.select(&up, &clamp(symbols, start, extent, &zero, extent), &down)
     };
     let stop = {
-        let down = symbols.max(&below, &symbols.min(&shift(&end), &last));
-        symbols.select(&up, &symbols.clamp_slice(&end, extent), &down)
+        let down = clamp(symbols, end, extent, &below, &last);
+        symbols.select(&up, &clamp(symbols, end, extent, &zero, extent), &down)
     };
     let span = &stop - &first;
     let count = match step.as_const() {
@@ -114,12 +110,16 @@ fn walk(symbols: &Symbols, start: &Dim, end: &Dim, step: &Dim, extent: &Dim) -> 
     (first, symbols.max(&zero, &count))
 }
 
-/// A constant bound that stands for an end of the axis, as far out as it goes.
-fn open_bound(bound: &Dim) -> Dim {
+/// A bound, counted from the end where negative, in `lo..=hi`.
+fn clamp(symbols: &Symbols, bound: &Dim, extent: &Dim, lo: &Dim, hi: &Dim) -> Dim {
     match bound.as_const() {
-        Some(v) if v >= END => Dim::constant(FAR),
-        Some(v) if v <= -END => Dim::constant(-FAR),
-        _ => bound.clone(),
+        Some(v) if v >= END => hi.clone(),
+        Some(v) if v <= -END => lo.clone(),
+        _ => {
+            let negative = Pred::Le(bound.clone(), Dim::constant(-1));
+            let position = symbols.select(&negative, &(bound + extent), bound);
+            symbols.max(lo, &symbols.min(&position, hi))
+        }
     }
 }
 
