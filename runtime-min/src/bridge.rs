@@ -1,9 +1,11 @@
 //! Between the memory of a session and [`Datum`]s: operands and results of host steps, and inputs and outputs that are
 //! given by position.
 
+use super::copy::{copy, copy_packed};
 use super::datum::{DType, Datum, TensorDatum};
 use super::error::{Error, StepError};
-use super::sizes::{count, extents};
+use super::memory::Memory;
+use super::sizes::{count, extents, size};
 
 /// Bytes of so many elements, those below 8 bits packed.
 pub fn byte_length(dtype: DType, elements: usize) -> usize {
@@ -34,6 +36,18 @@ pub fn datum<const N: usize>(dtype: DType, shape: [i64; N], bytes: &[u8], offset
     Ok(Datum::Tensor(part.with_shape(shape)))
 }
 
+/// A dense tensor as a datum.
+pub fn tensor(dtype: DType, shape: &[usize], bytes: &[u8]) -> Datum {
+    Datum::Tensor(TensorDatum { dtype, shape: shape.to_vec(), data: bytes.to_vec(), strings: Vec::new() })
+}
+
+/// Bytes of a datum at an aligned address.
+pub fn aligned(bytes: &[u8]) -> Result<Memory, StepError> {
+    let mut memory = Memory::zeroed(bytes.len())?;
+    memory.bytes_mut().copy_from_slice(bytes);
+    Ok(memory)
+}
+
 /// The tensor in a datum, if it is of this dtype and shape.
 pub fn tensor_of<const N: usize>(value: &Datum, dtype: DType, shape: [i64; N]) -> Result<&TensorDatum, StepError> {
     let tensor = value.tensor().map_err(|what| StepError::Host { what })?;
@@ -45,12 +59,26 @@ pub fn tensor_of<const N: usize>(value: &Datum, dtype: DType, shape: [i64; N]) -
     Ok(tensor)
 }
 
-/// Writes a tensor to a buffer, from its first byte on.
-pub fn store<const N: usize>(value: &Datum, dtype: DType, shape: [i64; N], bytes: &mut [u8]) -> Result<(), StepError> {
+/// Writes a tensor to a buffer, from element `offset` on.
+pub fn store<const N: usize>(
+    value: &Datum,
+    dtype: DType,
+    shape: [i64; N],
+    bytes: &mut [u8],
+    offset: i64,
+) -> Result<(), StepError> {
     let tensor = tensor_of(value, dtype, shape)?;
-    let refused = StepError::Span { start: 0, bytes: tensor.data.len(), memory: bytes.len() };
-    bytes.get_mut(..tensor.data.len()).ok_or(refused)?.copy_from_slice(&tensor.data);
-    Ok(())
+    let bits = dtype.bits();
+    if bits % 8 != 0 {
+        return copy_packed(bits, &tensor.data, 0, bytes, offset, size(tensor.len()));
+    }
+    let width = size(bits / 8);
+    copy(&tensor.data, 0, bytes, offset.wrapping_mul(width), size(tensor.data.len()))
+}
+
+/// A constant object of the engine.
+pub fn constant(constants: &[Datum], position: usize) -> Result<&Datum, StepError> {
+    constants.get(position).ok_or(StepError::Size { found: size(position) })
 }
 
 /// Extent `axis` of a tensor.
@@ -127,12 +155,12 @@ mod tests {
     fn tensors_go_through_buffers() {
         let value = Datum::Tensor(TensorDatum::from_i64s(vec![2, 1], &[5, -6]));
         let mut buffer = [0u8; 24];
-        store(&value, DType::I64, [2, 1], &mut buffer).unwrap();
+        store(&value, DType::I64, [2, 1], &mut buffer, 0).unwrap();
         assert_eq!(datum(DType::I64, [2, 1], &buffer, 0).unwrap(), value);
         let second = Datum::Tensor(TensorDatum::from_i64s(vec![1], &[-6]));
         assert_eq!(datum(DType::I64, [1], &buffer, 1).unwrap(), second);
         assert!(datum(DType::I64, [4], &buffer, 0).is_err());
-        assert!(store(&value, DType::I64, [1, 2], &mut buffer).is_err());
+        assert!(store(&value, DType::I64, [1, 2], &mut buffer, 0).is_err());
         assert_eq!(extent(&value, 0), Ok(2));
         assert!(extent(&value, 2).is_err());
     }

@@ -152,12 +152,30 @@ impl Memory {
         let wide = bytes.max(self.len.saturating_add(self.len / 2)).saturating_add(ALIGN - 1) / ALIGN * ALIGN;
         let next = if budget.allows(wide) { wide } else { bytes };
         budget.take(next)?;
-        let mut grown = Memory::zeroed(next)?;
+        let mut grown = Memory::zeroed(next).inspect_err(|_| budget.give(next))?;
         for (to, from) in grown.bytes_mut().iter_mut().zip(self.bytes()) {
             *to = *from;
         }
         budget.give(self.len);
         *self = grown;
+        Ok(())
+    }
+
+    /// Takes so many bytes at once where limit and system allow; otherwise they are taken when a call needs them.
+    pub fn reserve(&mut self, bytes: i64, budget: &mut Budget) -> Result<(), StepError> {
+        match usize::try_from(bytes) {
+            Ok(wanted) if budget.allows(wanted) => match self.ensure(bytes, budget) {
+                Err(StepError::Memory { .. }) => Ok(()),
+                outcome => outcome,
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies the first bytes of another memory.
+    pub fn take(&mut self, from: &Memory, bytes: i64) -> Result<(), StepError> {
+        let (target, source) = (self.slice_mut::<u8>(bytes)?, from.slice::<u8>(bytes)?);
+        target.copy_from_slice(source);
         Ok(())
     }
 
@@ -297,17 +315,17 @@ pub fn flat<T: Nested>(values: &[T]) -> &[T::Element] {
     unsafe { slice::from_raw_parts(values.as_ptr().cast(), values.len() * T::COUNT) }
 }
 
-/// Elements as nested arrays, as many as there are whole ones. Arrays without elements cannot be counted: none.
-pub fn nested<T: Nested>(elements: &[T::Element]) -> &[T] {
-    let count = elements.len().checked_div(T::COUNT).unwrap_or(0);
-    // SAFETY: `count` values of `COUNT` elements each lie within the slice; nested arrays align as their elements do.
-    unsafe { slice::from_raw_parts(elements.as_ptr().cast(), count) }
+/// Elements as one nested array, if there are exactly as many.
+pub fn one<T: Nested>(elements: &[T::Element]) -> Option<&T> {
+    // SAFETY: the slice has exactly the `COUNT` elements that a value consists of; nested arrays align as their elements do.
+    (elements.len() == T::COUNT).then(|| unsafe { &*elements.as_ptr().cast() })
 }
 
-/// So many nested arrays without elements.
-pub fn empties<T: Nested>(count: usize) -> Option<&'static [T]> {
-    // SAFETY: values of size zero need no memory, only an aligned address that is not null.
-    (size_of::<T>() == 0).then(|| unsafe { slice::from_raw_parts(std::ptr::NonNull::dangling().as_ptr(), count) })
+/// Elements as `count` nested arrays, if there are exactly as many.
+pub fn many<T: Nested>(elements: &[T::Element], count: usize) -> Option<&[T]> {
+    let fits = count.checked_mul(T::COUNT) == Some(elements.len());
+    // SAFETY: the slice has exactly the elements that `count` values consist of; nested arrays align as their elements do.
+    fits.then(|| unsafe { slice::from_raw_parts(elements.as_ptr().cast(), count) })
 }
 
 /// Zero values on the heap.
@@ -328,6 +346,12 @@ pub fn zeroes<T: Nested>(count: usize) -> Result<Vec<T>, StepError> {
     }
     // SAFETY: allocated just now with the layout of `count` values; zero bytes are a value of a `Plain` element.
     Ok(unsafe { Vec::from_raw_parts(pointer.cast(), count, count) })
+}
+
+/// One zero value on the heap.
+pub fn zeroed<T: Nested>() -> Result<Box<[T; 1]>, StepError> {
+    let refused = StepError::Memory { needed: size_of::<T>(), left: None };
+    zeroes::<T>(1)?.into_boxed_slice().try_into().map_err(|_| refused)
 }
 
 #[cfg(test)]
@@ -362,10 +386,12 @@ mod tests {
     fn nested_arrays_are_their_elements() {
         let values = [[[1f32, 2.0], [3.0, 4.0]]];
         assert_eq!(flat(&values), &[1.0, 2.0, 3.0, 4.0]);
-        assert_eq!(nested::<[f32; 2]>(flat(&values)), &values[0]);
+        assert_eq!(many::<[f32; 2]>(flat(&values), 2), Some(&values[0][..]));
+        assert_eq!(one::<[[f32; 2]; 2]>(flat(&values)), Some(&values[0]));
+        assert_eq!(one::<[f32; 2]>(flat(&values)), None);
+        assert_eq!(many::<[f32; 0]>(&[], 3).map(<[_]>::len), Some(3));
         assert_eq!(flat(&zeroes::<[bool; 3]>(2).unwrap()), &[false; 6]);
         assert_eq!(zeroes::<[f32; 0]>(5).unwrap().len(), 5);
-        assert_eq!(empties::<[[f32; 0]; 3]>(2).map(<[_]>::len), Some(2));
     }
 
     #[test]

@@ -11,8 +11,8 @@
 use std::marker::PhantomData;
 use std::ops::{Index, IndexMut};
 
-use super::error::Error;
-use super::memory::{Nested, Plain, flat};
+use super::error::{Error, StepError};
+use super::memory::{self, Nested, Plain, flat};
 use super::sizes::count;
 
 /// What an input looks like in Rust.
@@ -184,6 +184,34 @@ impl<'a, T, const RANK: usize> TensorView<'a, T, RANK> {
     }
 }
 
+/// An error unless a tensor of this shape has so many elements.
+pub fn fits(input: &'static str, shape: &[usize], elements: usize) -> Result<(), Error> {
+    let expected = count(shape);
+    if expected == elements { Ok(()) } else { Err(Error::InputLength { input, expected, found: elements }) }
+}
+
+/// An output of known extents.
+pub fn one<'a, T: Nested>(output: &'static str, elements: &'a [T::Element]) -> Result<&'a T, Error> {
+    let wrong = Error::InputLength { input: output, expected: T::COUNT, found: elements.len() };
+    memory::one(elements).ok_or(wrong)
+}
+
+/// An output whose first extent is known while running only.
+pub fn many<'a, T: Nested>(
+    output: &'static str,
+    elements: &'a [T::Element],
+    shape: &[usize],
+) -> Result<&'a [T], Error> {
+    let rows = shape.first().copied().unwrap_or(0);
+    let wrong = Error::InputLength { input: output, expected: count(shape), found: elements.len() };
+    memory::many(elements, rows).ok_or(wrong)
+}
+
+/// Zero elements for a shape.
+pub fn owned<T: Nested, const RANK: usize>(shape: [usize; RANK]) -> Result<(Vec<T>, [usize; RANK]), StepError> {
+    Ok((memory::zeroes(count(&shape))?, shape))
+}
+
 impl<T, const RANK: usize> Index<[usize; RANK]> for TensorView<'_, T, RANK> {
     type Output = T;
     #[allow(clippy::indexing_slicing, reason = "the caller's indexing, which panics as that of slices does")]
@@ -193,6 +221,11 @@ impl<T, const RANK: usize> Index<[usize; RANK]> for TensorView<'_, T, RANK> {
 }
 
 impl<'a, T, const RANK: usize> TensorViewMut<'a, T, RANK> {
+    /// Elements that a session made for this shape.
+    pub fn over(elements: &'a mut [T], shape: [usize; RANK]) -> Self {
+        TensorViewMut { elements, shape }
+    }
+
     /// Elements in row-major order; their number is checked.
     pub fn new(elements: &'a mut [T], shape: [usize; RANK]) -> Result<Self, Error> {
         let (expected, found) = (count(&shape), elements.len());

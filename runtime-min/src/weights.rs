@@ -44,6 +44,11 @@ pub enum Weights {
 }
 
 impl Weights {
+    /// The weights of a model that has none.
+    pub fn none() -> Weights {
+        Weights::Embedded(&[])
+    }
+
     /// Weights in the program; only the header is looked at.
     pub fn embedded(bytes: &'static [u8], manifest: Manifest) -> Result<Weights, Error> {
         check_header(bytes, manifest).map_err(|what| fail("embedded", what))?;
@@ -135,24 +140,50 @@ pub fn header(manifest: Manifest) -> [u8; HEADER] {
     out
 }
 
+const FACTORS: [u64; 4] = [0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 0x27D4_EB2F_1656_67C5];
+
 /// A checksum against damage, not against intent: four lanes of multiply and rotate over 8-byte words.
-pub fn checksum(bytes: &[u8]) -> u64 {
-    const FACTORS: [u64; 4] =
-        [0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 0x27D4_EB2F_1656_67C5];
-    let mut lanes = FACTORS;
-    for block in bytes.chunks(32) {
-        for ((lane, factor), word) in lanes.iter_mut().zip(FACTORS).zip(block.chunks(8)) {
-            let mut padded = [0; 8];
-            for (slot, byte) in padded.iter_mut().zip(word) {
-                *slot = *byte;
-            }
-            *lane = (*lane ^ u64::from_le_bytes(padded)).wrapping_mul(factor).rotate_left(29);
-        }
+#[derive(Clone, Copy, Debug)]
+pub struct Checksum {
+    lanes: [u64; 4],
+    bytes: u64,
+}
+
+impl Default for Checksum {
+    fn default() -> Checksum {
+        Checksum { lanes: FACTORS, bytes: 0 }
     }
-    let start = (bytes.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    lanes
-        .iter()
-        .fold(start, |sum, lane| (sum ^ lane ^ (lane >> 32)).wrapping_mul(0xC2B2_AE3D_27D4_EB4F).rotate_left(31))
+}
+
+impl Checksum {
+    /// Adds bytes; every call but the last must add a multiple of 32.
+    pub fn add(&mut self, bytes: &[u8]) {
+        for block in bytes.chunks(32) {
+            for ((lane, factor), word) in self.lanes.iter_mut().zip(FACTORS).zip(block.chunks(8)) {
+                let mut padded = [0; 8];
+                for (slot, byte) in padded.iter_mut().zip(word) {
+                    *slot = *byte;
+                }
+                *lane = (*lane ^ u64::from_le_bytes(padded)).wrapping_mul(factor).rotate_left(29);
+            }
+        }
+        self.bytes = self.bytes.wrapping_add(bytes.len() as u64);
+    }
+
+    /// The checksum of everything added.
+    pub fn finish(&self) -> u64 {
+        let start = self.bytes.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mix =
+            |sum: u64, lane: &u64| (sum ^ lane ^ (lane >> 32)).wrapping_mul(0xC2B2_AE3D_27D4_EB4F).rotate_left(31);
+        self.lanes.iter().fold(start, mix)
+    }
+}
+
+/// The checksum of these bytes.
+pub fn checksum(bytes: &[u8]) -> u64 {
+    let mut sum = Checksum::default();
+    sum.add(bytes);
+    sum.finish()
 }
 
 /// A file in memory, read only.

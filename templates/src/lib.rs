@@ -1,5 +1,22 @@
 //! Texts with holes of the files around the generated code. A hole is `{{name}}`.
 
+/// The manifest: `name`, `half`, `tool`, `source`.
+pub const CARGO_TOML: &str = include_str!("../text/Cargo.toml.txt");
+/// The README: `crate`, `model`, `tool`, `source`, `inputs`, `outputs`, `usage`.
+pub const README_MD: &str = include_str!("../text/README.md");
+/// The report: `model`, `tool`, `source`, `report`.
+pub const REPORT_MD: &str = include_str!("../text/REPORT.md");
+/// The build script of crates that assemble their weights in.
+pub const BUILD_RS: &str = include_str!("../text/build.rs.txt");
+/// The example: `header`, `crate`, `samples`.
+pub const EXAMPLE_RS: &str = concat!(include_str!("../text/example.rs.txt"), include_str!("../text/sample.rs.txt"));
+/// The bench: `header`, `crate`, `samples`.
+pub const BENCH_RS: &str = concat!(include_str!("../text/bench.rs.txt"), include_str!("../text/sample.rs.txt"));
+/// The test against known values: `header`, `crate`, `golden_inputs`, `golden_outputs`.
+pub const GOLDEN_RS: &str = include_str!("../text/golden.rs.txt");
+/// The test where no values are known: `header`, `crate`, `samples`.
+pub const REPEAT_RS: &str = concat!(include_str!("../text/repeat.rs.txt"), include_str!("../text/sample.rs.txt"));
+
 /// Fills the holes of a text. A hole without a value stays as it is.
 pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(text.len());

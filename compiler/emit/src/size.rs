@@ -1,7 +1,7 @@
 //! Sizes as Rust: a field of `Sizes` for each one that is known when a call starts, an expression for the others.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use graph::dim::{Atom, Dim, Pred, SymId};
 use graph::symbol::{SymSource, Symbols};
@@ -16,6 +16,7 @@ pub struct SizeTable<'a> {
     /// A field for every symbol.
     fields: Vec<Ident>,
     stored: RefCell<Stored>,
+    used: RefCell<BTreeSet<SymId>>,
 }
 
 #[derive(Default)]
@@ -38,7 +39,7 @@ impl<'a> SizeTable<'a> {
     pub fn new(symbols: &'a Symbols) -> SizeTable<'a> {
         let mut namer = Namer::without(&["dims", "shape"]);
         let fields = symbols.iter().map(|(_, s)| namer.unique(format!("{}_", snake(&s.name)))).collect();
-        SizeTable { symbols, fields, stored: RefCell::default() }
+        SizeTable { symbols, fields, stored: RefCell::default(), used: RefCell::default() }
     }
 
     /// The plan's symbols.
@@ -46,8 +47,14 @@ impl<'a> SizeTable<'a> {
         self.symbols
     }
 
+    /// Whether the value of a symbol was asked for.
+    pub fn is_used(&self, id: SymId) -> bool {
+        self.used.borrow().contains(&id)
+    }
+
     /// The field of a symbol.
     pub fn field(&self, id: SymId) -> Ident {
+        self.used.borrow_mut().insert(id);
         self.fields.get(id.0 as usize).cloned().unwrap_or_else(|| format_ident!("unknown_symbol"))
     }
 
@@ -78,7 +85,12 @@ impl<'a> SizeTable<'a> {
             let field = self.intern(dim);
             return quote!(#base.#field);
         }
-        self.formula(dim, base)
+        self.formula(dim, Place::In(base))
+    }
+
+    /// A size as an expression over local variables named like the symbols' fields; nothing is stored.
+    pub fn local(&self, dim: &Dim) -> TokenStream {
+        self.formula(dim, Place::Local)
     }
 
     /// A condition as a `bool` expression.
@@ -165,7 +177,7 @@ impl<'a> SizeTable<'a> {
             return stored_field(*position);
         }
         // Sizes inside this one are stored first.
-        let value = self.formula(dim, &quote!(self));
+        let value = self.formula(dim, Place::In(&quote!(self)));
         let mut stored = self.stored.borrow_mut();
         let position = stored.entries.len();
         stored.positions.insert(dim.clone(), position);
@@ -173,10 +185,10 @@ impl<'a> SizeTable<'a> {
         stored_field(position)
     }
 
-    fn formula(&self, dim: &Dim, base: &TokenStream) -> TokenStream {
+    fn formula(&self, dim: &Dim, place: Place<'_>) -> TokenStream {
         let mut terms = Vec::with_capacity(dim.terms().len());
         for term in dim.terms() {
-            let mut factors: Vec<TokenStream> = term.factors.iter().map(|a| self.atom(a, base)).collect();
+            let mut factors: Vec<TokenStream> = term.factors.iter().map(|a| self.atom(a, place)).collect();
             if term.coef != 1 || factors.is_empty() {
                 factors.insert(0, literal(term.coef));
             }
@@ -191,39 +203,58 @@ impl<'a> SizeTable<'a> {
         }
     }
 
-    fn atom(&self, atom: &Atom, base: &TokenStream) -> TokenStream {
-        let two = |a: &Dim, b: &Dim| (self.expr(a, base), self.expr(b, base));
+    fn atom(&self, atom: &Atom, place: Place<'_>) -> TokenStream {
+        let one = |dim: &Dim| match place {
+            Place::In(base) => self.expr(dim, base),
+            Place::Local => self.formula(dim, place),
+        };
         match atom {
             Atom::Sym(id) => {
                 let field = self.field(*id);
-                quote!(#base.#field)
+                match place {
+                    Place::In(base) => quote!(#base.#field),
+                    Place::Local => quote!(#field),
+                }
             }
             Atom::FloorDiv(a, b) => {
-                let (a, b) = two(a, b);
+                let (a, b) = (one(a), one(b));
                 quote!(sizes::floor_div(#a, #b))
             }
             Atom::CeilDiv(a, b) => {
-                let (a, b) = two(a, b);
+                let (a, b) = (one(a), one(b));
                 quote!(sizes::ceil_div(#a, #b))
             }
             Atom::Mod(a, b) => {
-                let (a, b) = two(a, b);
+                let (a, b) = (one(a), one(b));
                 quote!(sizes::floor_mod(#a, #b))
             }
             Atom::Min(a, b) => {
-                let (a, b) = two(a, b);
+                let (a, b) = (one(a), one(b));
                 quote!(i64::min(#a, #b))
             }
             Atom::Max(a, b) => {
-                let (a, b) = two(a, b);
+                let (a, b) = (one(a), one(b));
                 quote!(i64::max(#a, #b))
             }
             Atom::Select(p, a, b) => {
-                let (p, (a, b)) = (self.pred(p, base), two(a, b));
+                let base = match place {
+                    Place::In(base) => base.clone(),
+                    Place::Local => quote!(dims),
+                };
+                let (p, a, b) = (self.pred(p, &base), one(a), one(b));
                 quote!(sizes::select(#p, #a, #b))
             }
         }
     }
+}
+
+/// Where a formula finds the values of symbols.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    /// Fields of this expression.
+    In(&'a TokenStream),
+    /// Local variables.
+    Local,
 }
 
 fn stored_field(position: usize) -> Ident {

@@ -1,0 +1,440 @@
+//! The typed API of a model: `Engine`, `Session`, `Inputs`, `Outputs`, one newtype per symbolic size.
+
+use graph::dim::{Dim, SymId};
+use graph::dtype::DType;
+use graph::ty::Type;
+use plan::plan::Border;
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
+
+use crate::kinds::{Form, input_kind, of, of_input};
+use crate::names::{Namer, camel, one_line};
+use crate::plan_file::{PlanContext, is_tensor, shape_text};
+use crate::slots::datum_dtype;
+
+mod by_position;
+mod owned;
+
+/// Names that a symbol's newtype must not take.
+const TAKEN: &[&str] = &[
+    "Arc",
+    "Box",
+    "Clone",
+    "Copy",
+    "DType",
+    "Datum",
+    "Debug",
+    "Default",
+    "Duration",
+    "Engine",
+    "EngineOptions",
+    "Error",
+    "Info",
+    "Input",
+    "Inputs",
+    "InputsMut",
+    "Memory",
+    "Node",
+    "Option",
+    "Outputs",
+    "Owned",
+    "Profile",
+    "Result",
+    "Session",
+    "Shaped",
+    "Shared",
+    "StepError",
+    "String",
+    "TensorDatum",
+    "TensorView",
+    "TensorViewMut",
+    "Vec",
+    "Weights",
+];
+
+/// What the API's parts are printed from.
+pub struct Api<'a, 'p, C> {
+    cx: &'a PlanContext<'p, C>,
+    inputs: Vec<Port<'a>>,
+    outputs: Vec<Port<'a>>,
+    newtypes: Vec<(SymId, Ident)>,
+    target: &'a str,
+}
+
+struct Port<'a> {
+    border: &'a Border,
+    name: &'a Ident,
+    form: Form,
+}
+
+impl<'a, 'p, C> Api<'a, 'p, C> {
+    /// The API of a plan for a target of this name.
+    pub fn new(cx: &'a PlanContext<'p, C>, target: &'a str) -> Self {
+        let given = |border: &&Border| cx.is_given(border);
+        let inputs = cx.plan.inputs.iter().zip(&cx.names.inputs).filter(|(b, _)| given(b)).map(|(border, name)| {
+            let form = if is_tensor(cx.plan, border) { of_input(border) } else { Form::Datum };
+            Port { border, name, form }
+        });
+        let outputs = cx.plan.outputs.iter().zip(&cx.names.outputs).map(|(border, name)| {
+            let form = if is_tensor(cx.plan, border) { of(border) } else { Form::Datum };
+            Port { border, name, form }
+        });
+        let mut namer = Namer::without(TAKEN);
+        let name_of = |id: &SymId| cx.plan.symbols.get(*id).map_or_else(String::new, |s| s.name.clone());
+        let newtypes = cx.dims.iter().map(|id| (*id, namer.unique(camel(&name_of(id))))).collect();
+        Api { cx, inputs: inputs.collect(), outputs: outputs.collect(), newtypes, target }
+    }
+
+    fn newtype(&self, id: SymId) -> Ident {
+        let found = self.newtypes.iter().find(|(known, _)| *known == id);
+        found.map_or_else(|| format_ident!("usize"), |(_, name)| name.clone())
+    }
+
+    /// All items of the model's root module but its `mod` lines.
+    pub fn print(&self) -> TokenStream {
+        let newtypes = self.print_newtypes();
+        let inputs = self.print_inputs();
+        let outputs = self.print_outputs();
+        let engine = self.print_engine();
+        let session = self.print_session();
+        let owned = self.print_owned();
+        quote!(#newtypes #inputs #outputs #engine #session #owned)
+    }
+
+    fn print_newtypes(&self) -> TokenStream {
+        let mut out = TokenStream::new();
+        for (id, name) in &self.newtypes {
+            let Some(symbol) = self.cx.plan.symbols.get(*id) else { continue };
+            let range = match symbol.hi {
+                Some(hi) => format!("{} to {hi}", symbol.lo),
+                None => format!("{} or more", symbol.lo),
+            };
+            let doc = Literal::string(&format!(" Size `{}`: {range}.", one_line(&symbol.name)));
+            out.extend(quote! {
+                #[doc = #doc]
+                #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+                pub struct #name(pub usize);
+            });
+        }
+        out
+    }
+
+    fn doc(&self, port: &Port<'_>) -> Literal {
+        let what = match &port.border.ty {
+            Type::Tensor(t) => format!("{} {}", t.dtype, shape_text(self.cx, port.border)),
+            _ => shape_text(self.cx, port.border),
+        };
+        Literal::string(&format!(" `{}`: {what}.", one_line(&port.border.name)))
+    }
+
+    fn print_inputs(&self) -> TokenStream {
+        if self.inputs.is_empty() {
+            return quote! {
+                /// The model has no inputs.
+                #[derive(Clone, Copy, Debug, Default)]
+                pub struct Inputs {}
+            };
+        }
+        let fields = self.inputs.iter().map(|port| {
+            let (name, doc) = (port.name, self.doc(port));
+            match input_kind(&port.form, &|id| self.newtype(id)) {
+                Some(kind) => quote!(#[doc = #doc] pub #name: Input<'a, #kind>),
+                None => quote!(#[doc = #doc] pub #name: &'a Datum),
+            }
+        });
+        quote! {
+            /// The inputs of one call.
+            #[derive(Clone, Copy, Debug)]
+            pub struct Inputs<'a> { #(#fields,)* }
+        }
+    }
+
+    /// `Inputs` with its lifetime, if it has one.
+    fn inputs_type(&self) -> TokenStream {
+        if self.inputs.is_empty() { quote!(Inputs) } else { quote!(Inputs<'_>) }
+    }
+
+    fn print_outputs(&self) -> TokenStream {
+        let (mut fields, mut methods, mut values) = (TokenStream::new(), TokenStream::new(), TokenStream::new());
+        for port in &self.outputs {
+            let (name, doc) = (port.name, self.doc(port));
+            let label = Literal::string(&one_line(&port.border.name));
+            let elements = match port.border.ty.as_tensor().map(|t| t.dtype) {
+                Some(DType::Bool) => quote!(memory::bools(results.#name.0).map_err(StepError::at_border)?),
+                _ => quote!(results.#name.0),
+            };
+            let (ty, value) = match &port.form {
+                Form::Static { element } => (quote!(&'a #element), quote!(tensor::one::<#element>(#label, #elements)?)),
+                Form::Leading { element, .. } => {
+                    (quote!(&'a [#element]), quote!(tensor::many::<#element>(#label, #elements, &results.#name.1)?))
+                }
+                Form::View { element, rank, .. } => {
+                    let rank = Literal::usize_unsuffixed(*rank);
+                    let ty = quote!(TensorView<'a, #element, #rank>);
+                    (ty, quote!(TensorView::new(#elements, results.#name.1)?))
+                }
+                Form::Datum => (quote!(&'a Datum), quote!(results.#name)),
+            };
+            if let (Form::Datum, true, Type::Tensor(t)) =
+                (&port.form, is_tensor(self.cx.plan, port.border), &port.border.ty)
+            {
+                // Packed elements: the datum is made here.
+                let dtype = datum_dtype(t.dtype);
+                fields.extend(quote!(#name: Datum,));
+                methods.extend(quote!(#[doc = #doc] pub fn #name(&self) -> &Datum { &self.#name }));
+                values.extend(quote! {
+                    #name: bridge::tensor(#dtype, &results.#name.1, memory::as_bytes(results.#name.0)),
+                });
+                continue;
+            }
+            fields.extend(quote!(#name: #ty,));
+            methods.extend(quote!(#[doc = #doc] pub fn #name(&self) -> #ty { self.#name }));
+            values.extend(quote!(#name: #value,));
+        }
+        let phantom = if fields.is_empty() || !crate::plan_file::mentions_lifetime(&fields) {
+            (quote!(session: std::marker::PhantomData<&'a ()>,), quote!(session: std::marker::PhantomData,))
+        } else {
+            (TokenStream::new(), TokenStream::new())
+        };
+        let (phantom_field, phantom_value) = phantom;
+        quote! {
+            /// The outputs of one call, in the session's memory.
+            #[derive(Clone, Debug)]
+            pub struct Outputs<'a> { #fields #phantom_field }
+
+            impl<'a> Outputs<'a> {
+                fn of(buffers: &'a plan::Buffers, sizes: &plan::Sizes) -> Result<Outputs<'a>, Error> {
+                    let results = plan::results(buffers, sizes).map_err(StepError::at_border)?;
+                    Ok(Outputs { #values #phantom_value })
+                }
+                #methods
+            }
+        }
+    }
+
+    fn print_engine(&self) -> TokenStream {
+        let (model, target) = (Literal::string(&one_line(&self.cx.plan.name)), Literal::string(self.target));
+        let constants = self.cx.weights.strings.iter().map(|t| {
+            let shape = t.shape().iter().map(|d| Literal::usize_unsuffixed(*d));
+            let strings = t.strings().iter().map(|s| Literal::string(s));
+            quote!(bridge::constant_strings(&[#(#shape),*], &[#(#strings),*]))
+        });
+        let arena = match self.cx.plan.symbols.range(&self.cx.plan.arena).upper() {
+            Some(bytes) => {
+                let bytes = crate::size::literal(bytes.max(0));
+                quote!(Some(#bytes))
+            }
+            None => quote!(None),
+        };
+        quote! {
+            /// The model with its weights; cheap to clone, shared between threads.
+            #[derive(Clone, Debug)]
+            pub struct Engine {
+                shared: Arc<Shared>,
+            }
+
+            #[derive(Debug)]
+            struct Shared {
+                weights: Weights,
+                constants: Vec<Datum>,
+                options: EngineOptions,
+            }
+
+            impl Engine {
+                /// Loads the weights.
+                pub fn load(options: EngineOptions) -> Result<Engine, Error> {
+                    let weights = weights::load(&options)?;
+                    let constants = vec![#(#constants),*];
+                    Ok(Engine { shared: Arc::new(Shared { weights, constants, options }) })
+                }
+
+                /// A new execution context with memory of its own.
+                pub fn session(&self) -> Result<Session, Error> {
+                    Session::new(Arc::clone(&self.shared)).map_err(StepError::at_border)
+                }
+
+                /// Facts about the engine.
+                pub fn info(&self) -> Info {
+                    Info {
+                        model: #model,
+                        target: #target,
+                        weight_bytes: self.shared.weights.bytes().len(),
+                        arena_bytes: #arena,
+                    }
+                }
+            }
+        }
+    }
+
+    fn print_session(&self) -> TokenStream {
+        let inputs_type = self.inputs_type();
+        let (lengths, shapes, io) = self.borrowed();
+        let (own_checks, own_shapes, own_io) = self.owned_io();
+        let by_position = self.print_by_position();
+        let resize = self.print_resize();
+        let inputs_mut = self.print_inputs_mut_method();
+        let states = self.print_states();
+        let inputs_name = if io.is_empty() { quote!(_inputs) } else { quote!(inputs) };
+        quote! {
+            /// An execution context: its memory, its outputs, and inputs that can be written in place.
+            #[derive(Debug)]
+            pub struct Session {
+                shared: Arc<Shared>,
+                buffers: plan::Buffers,
+                sizes: plan::Sizes,
+                profile: Profile,
+                owned: Owned,
+            }
+
+            impl Session {
+                fn new(shared: Arc<Shared>) -> Result<Session, StepError> {
+                    let buffers = plan::Buffers::new(shared.options.memory_limit)?;
+                    let profile = Profile::new(&plan::NODES, shared.options.profile);
+                    let owned = Owned::new(Owned::SMALLEST)?;
+                    Ok(Session { shared, buffers, sizes: plan::Sizes::default(), profile, owned })
+                }
+
+                /// Runs the model on these inputs.
+                pub fn infer(&mut self, #inputs_name: &#inputs_type) -> Result<Outputs<'_>, Error> {
+                    #lengths
+                    let dims = plan::dims(#(#shapes),*)?;
+                    let io = plan::Io { weights: &self.shared.weights, constants: &self.shared.constants, #io };
+                    let (buffers, sizes, profile) = (&mut self.buffers, &mut self.sizes, &mut self.profile);
+                    plan::call(dims, &mut plan::Run { io, buffers, sizes, profile })?;
+                    Outputs::of(&self.buffers, &self.sizes)
+                }
+
+                /// Runs the model on the session's own inputs.
+                pub fn run(&mut self) -> Result<Outputs<'_>, Error> {
+                    #own_checks
+                    let dims = plan::dims(#(#own_shapes),*)?;
+                    let io = plan::Io { weights: &self.shared.weights, constants: &self.shared.constants, #own_io };
+                    let (buffers, sizes, profile) = (&mut self.buffers, &mut self.sizes, &mut self.profile);
+                    plan::call(dims, &mut plan::Run { io, buffers, sizes, profile })?;
+                    Outputs::of(&self.buffers, &self.sizes)
+                }
+
+                #inputs_mut
+                #resize
+                #by_position
+                #states
+
+                /// Bytes that the session has taken for intermediate values, outputs and states.
+                pub fn memory_bytes(&self) -> usize {
+                    self.buffers.bytes()
+                }
+
+                /// The steps' nodes and the time spent in each, if the options ask for it.
+                pub fn profile(&self) -> &[(Node, Duration)] {
+                    self.profile.steps()
+                }
+
+                /// Sets the times of all steps to zero.
+                pub fn reset_profile(&mut self) {
+                    self.profile.reset();
+                }
+            }
+        }
+    }
+
+    /// For `infer`: checks of lengths, a shape per input, and the fields of `Io`.
+    fn borrowed(&self) -> (TokenStream, Vec<TokenStream>, TokenStream) {
+        let (mut lengths, mut shapes, mut io) = (TokenStream::new(), Vec::new(), TokenStream::new());
+        for port in &self.inputs {
+            let name = port.name;
+            let Type::Tensor(ty) = &port.border.ty else {
+                io.extend(quote!(#name: inputs.#name,));
+                continue;
+            };
+            let extents: Vec<TokenStream> = match &port.form {
+                Form::Static { .. } => ty.shape.iter().map(|d| constant(d)).collect(),
+                Form::Leading { .. } => {
+                    let first = quote!(inputs.#name.dims());
+                    std::iter::once(first).chain(ty.shape.iter().skip(1).map(constant)).collect()
+                }
+                Form::View { symbols, .. } => {
+                    let label = Literal::string(&one_line(&port.border.name));
+                    let shape = format_ident!("{name}_shape");
+                    let dims = format_ident!("{name}_dims");
+                    let extent = |d: &Dim| match d.as_symbol().and_then(|id| symbols.iter().position(|s| *s == id)) {
+                        Some(_) if symbols.len() == 1 => quote!(#dims.0),
+                        Some(k) => {
+                            let k = Literal::usize_unsuffixed(k);
+                            quote!(#dims.#k.0)
+                        }
+                        None => constant(d),
+                    };
+                    let extents = ty.shape.iter().map(extent);
+                    lengths.extend(quote! {
+                        let #dims = inputs.#name.dims();
+                        let #shape = [#(#extents),*];
+                        tensor::fits(#label, &#shape, inputs.#name.elements().len())?;
+                    });
+                    shapes.push(quote!(&#shape));
+                    io.extend(io_field(name, ty.dtype, &quote!(inputs.#name.elements())));
+                    continue;
+                }
+                Form::Datum => {
+                    lengths.extend(self.checked(port, &quote!(inputs.#name)));
+                    shapes.push(quote!(&#name.shape));
+                    io.extend(match is_tensor(self.cx.plan, port.border) {
+                        true => quote!(#name: &#name.data,),
+                        false => quote!(#name: inputs.#name,),
+                    });
+                    continue;
+                }
+            };
+            shapes.push(quote!(&[#(#extents),*]));
+            io.extend(io_field(name, ty.dtype, &quote!(inputs.#name.elements())));
+        }
+        (lengths, shapes, io)
+    }
+
+    /// A statement that gives the tensor in a datum the port's name, or refuses it.
+    fn checked(&self, port: &Port<'_>, datum: &TokenStream) -> TokenStream {
+        let Some(ty) = port.border.ty.as_tensor() else { return TokenStream::new() };
+        let (name, label) = (port.name, Literal::string(&one_line(&port.border.name)));
+        let dtype = datum_dtype(ty.dtype);
+        let expected = Literal::string(&format!("{} {}", ty.dtype, shape_text(self.cx, port.border)));
+        quote!(let #name = bridge::input_tensor(#datum, #label, #expected, #dtype)?;)
+    }
+
+    fn print_states(&self) -> TokenStream {
+        let mut resets = TokenStream::new();
+        for state in &self.cx.plan.states {
+            let Some(border) = self.cx.plan.inputs.get(state.input) else { continue };
+            match self.cx.slots.get(border.view.buffer).map(|e| &e.slot) {
+                Ok(crate::slots::Slot::Memory { field, .. }) => {
+                    resets.extend(quote!(self.buffers.#field.bytes_mut().fill(0);));
+                }
+                Ok(crate::slots::Slot::Object { field }) => {
+                    resets.extend(quote!(self.buffers.#field = Datum::Seq(Vec::new());));
+                }
+                _ => {}
+            }
+        }
+        if resets.is_empty() {
+            return resets;
+        }
+        quote! {
+            /// Sets everything that the session keeps between calls to zero.
+            pub fn reset_states(&mut self) {
+                #resets
+            }
+        }
+    }
+}
+
+/// A constant extent.
+fn constant(dim: &Dim) -> TokenStream {
+    let value = Literal::usize_unsuffixed(dim.as_size().unwrap_or(0));
+    quote!(#value)
+}
+
+/// A field of `Io`; truth values are read as bytes.
+fn io_field(name: &Ident, dtype: DType, elements: &TokenStream) -> TokenStream {
+    match dtype {
+        DType::Bool => quote!(#name: memory::as_bytes(#elements),),
+        _ => quote!(#name: #elements,),
+    }
+}

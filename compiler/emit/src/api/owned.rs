@@ -1,0 +1,189 @@
+//! Inputs in the session's memory: written in place, then run.
+
+use graph::dim::Dim;
+use graph::ty::Type;
+use proc_macro2::{Literal, TokenStream};
+use quote::{format_ident, quote};
+
+use crate::api::{Api, constant, io_field};
+use crate::kinds::Form;
+use crate::plan_file::{is_tensor, mentions};
+use crate::size::literal;
+
+impl<C> Api<'_, '_, C> {
+    /// The session's own inputs, and the way to write them.
+    pub(super) fn print_owned(&self) -> TokenStream {
+        let (mut fields, mut values, mut methods) = (TokenStream::new(), TokenStream::new(), TokenStream::new());
+        for port in &self.inputs {
+            let (name, doc) = (port.name, self.doc(port));
+            let method = format_ident!("{name}_mut");
+            match &port.form {
+                Form::Static { element } => {
+                    fields.extend(quote!(#name: Box<[#element; 1]>,));
+                    values.extend(quote!(#name: memory::zeroed::<#element>()?,));
+                    methods.extend(quote! {
+                        #[doc = #doc]
+                        pub fn #method(&mut self) -> &mut #element {
+                            let [value] = &mut *self.owned.#name;
+                            value
+                        }
+                    });
+                }
+                Form::Leading { element, first } => {
+                    let count = self.length(first);
+                    fields.extend(quote!(#name: Vec<#element>,));
+                    values.extend(quote!(#name: memory::zeroes::<#element>(#count)?,));
+                    methods.extend(quote! {
+                        #[doc = #doc]
+                        pub fn #method(&mut self) -> &mut [#element] {
+                            &mut self.owned.#name
+                        }
+                    });
+                }
+                Form::View { element, rank, .. } => {
+                    let shape = port.border.ty.as_tensor().map_or(&[][..], |t| t.shape.as_slice());
+                    let extents = shape.iter().map(|d| self.size(d));
+                    let rank = Literal::usize_unsuffixed(*rank);
+                    fields.extend(quote!(#name: (Vec<#element>, [usize; #rank]),));
+                    values.extend(quote!(#name: tensor::owned(sizes::extents([#(#extents),*])?)?,));
+                    methods.extend(quote! {
+                        #[doc = #doc]
+                        pub fn #method(&mut self) -> TensorViewMut<'_, #element, #rank> {
+                            TensorViewMut::over(&mut self.owned.#name.0, self.owned.#name.1)
+                        }
+                    });
+                }
+                Form::Datum => {
+                    fields.extend(quote!(#name: Datum,));
+                    values.extend(quote!(#name: Datum::Seq(Vec::new()),));
+                    methods.extend(quote! {
+                        #[doc = #doc]
+                        pub fn #method(&mut self) -> &mut Datum {
+                            &mut self.owned.#name
+                        }
+                    });
+                }
+            }
+        }
+        let smallest = self.newtypes.iter().map(|(id, _)| {
+            let (lo, hi) = self.cx.plan.symbols.get(*id).map_or((0, None), |s| (s.lo, s.hi));
+            let (field, value) = (self.cx.sizes.field(*id), literal(lo.max(hi.unwrap_or(1).min(1))));
+            quote!(#field: #value)
+        });
+        let dims = if mentions(&values, "dims") { quote!(dims) } else { quote!(_dims) };
+        let inputs_mut = match self.inputs.is_empty() {
+            true => TokenStream::new(),
+            false => quote! {
+                /// The session's own inputs, to be written in place.
+                #[derive(Debug)]
+                pub struct InputsMut<'a> {
+                    owned: &'a mut Owned,
+                }
+
+                impl InputsMut<'_> { #methods }
+            },
+        };
+        quote! {
+            #inputs_mut
+
+            #[derive(Debug)]
+            struct Owned { #fields }
+
+            impl Owned {
+                const SMALLEST: plan::Dims = plan::Dims { #(#smallest),* };
+
+                fn new(#dims: plan::Dims) -> Result<Owned, StepError> {
+                    Ok(Owned { #values })
+                }
+            }
+        }
+    }
+
+    /// An extent as `i64`, from `dims`.
+    fn size(&self, dim: &Dim) -> TokenStream {
+        match (dim.as_const(), dim.as_symbol()) {
+            (Some(value), _) => literal(value),
+            (None, Some(id)) => {
+                let field = self.cx.sizes.field(id);
+                quote!(dims.#field)
+            }
+            (None, None) => quote!(0),
+        }
+    }
+
+    fn length(&self, dim: &Dim) -> TokenStream {
+        let size = self.size(dim);
+        quote!(sizes::length(#size)?)
+    }
+
+    pub(super) fn print_inputs_mut_method(&self) -> TokenStream {
+        if self.inputs.is_empty() {
+            return TokenStream::new();
+        }
+        quote! {
+            /// The session's own inputs, to be written in place before [`Session::run`].
+            pub fn inputs_mut(&mut self) -> InputsMut<'_> {
+                InputsMut { owned: &mut self.owned }
+            }
+        }
+    }
+
+    pub(super) fn print_resize(&self) -> TokenStream {
+        if self.newtypes.is_empty() {
+            return TokenStream::new();
+        }
+        let params = self.newtypes.iter().map(|(id, name)| {
+            let field = self.cx.sizes.field(*id);
+            quote!(#field: #name)
+        });
+        let values = self.newtypes.iter().map(|(id, _)| {
+            let field = self.cx.sizes.field(*id);
+            quote!(#field: sizes::size(#field.0))
+        });
+        quote! {
+            /// Gives the session's own inputs these sizes; they are zero afterwards.
+            pub fn resize(&mut self, #(#params),*) -> Result<(), Error> {
+                self.owned = Owned::new(plan::Dims { #(#values),* }).map_err(StepError::at_border)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// For `run`: checks, a shape per input, and the fields of `Io`.
+    pub(super) fn owned_io(&self) -> (TokenStream, Vec<TokenStream>, TokenStream) {
+        let (mut checks, mut shapes, mut io) = (TokenStream::new(), Vec::new(), TokenStream::new());
+        for port in &self.inputs {
+            let name = port.name;
+            let Type::Tensor(tensor) = &port.border.ty else {
+                io.extend(quote!(#name: &self.owned.#name,));
+                continue;
+            };
+            let rest = tensor.shape.iter().skip(1).map(constant);
+            match &port.form {
+                Form::Static { .. } => {
+                    let extents = tensor.shape.iter().map(constant);
+                    shapes.push(quote!(&[#(#extents),*]));
+                    let elements = quote!(memory::flat(self.owned.#name.as_slice()));
+                    io.extend(io_field(name, tensor.dtype, &elements));
+                }
+                Form::Leading { .. } => {
+                    shapes.push(quote!(&[self.owned.#name.len(), #(#rest),*]));
+                    io.extend(io_field(name, tensor.dtype, &quote!(memory::flat(&self.owned.#name))));
+                }
+                Form::View { .. } => {
+                    shapes.push(quote!(&self.owned.#name.1));
+                    io.extend(io_field(name, tensor.dtype, &quote!(&self.owned.#name.0)));
+                }
+                Form::Datum => {
+                    checks.extend(self.checked(port, &quote!(&self.owned.#name)));
+                    shapes.push(quote!(&#name.shape));
+                    io.extend(match is_tensor(self.cx.plan, port.border) {
+                        true => quote!(#name: &#name.data,),
+                        false => quote!(#name: &self.owned.#name,),
+                    });
+                }
+            }
+        }
+        (checks, shapes, io)
+    }
+}

@@ -1,0 +1,148 @@
+//! The files around the generated code: manifest, texts, test, example, bench.
+
+use graph::dtype::DType;
+use graph::tensor::Tensor;
+use graph::ty::Type;
+use plan::plan::Plan;
+use templates::fill;
+
+use crate::error::EmitError;
+use crate::golden;
+use crate::model::{Contents, Files, ModelFiles, header};
+use crate::names::{camel, one_line, snake};
+use crate::options::Options;
+
+/// Keeps `cargo fmt` from touching generated files.
+pub const RUSTFMT: &str = "# The files are formatted by the generator.\ndisable_all_formatting = true\n";
+
+/// The manifest of a crate.
+pub fn manifest(options: &Options, models: &[ModelFiles]) -> String {
+    let half = if models.iter().any(|m| m.half) { "half = \"2.7\"\n" } else { "" };
+    let values = [
+        ("name", crate_name(options)),
+        ("half", half.to_string()),
+        ("tool", options.tool_version.clone()),
+        ("source", one_line(&options.source).replace(['"', '\\'], "'")),
+    ];
+    fill(templates::CARGO_TOML, &pairs(&values))
+}
+
+/// The name of the package: the crate's identifier.
+pub fn crate_name(options: &Options) -> String {
+    snake(&options.name)
+}
+
+/// All files of a crate of one model that are not its code.
+pub fn texts<C>(plan: &Plan<C>, model: &ModelFiles, options: &Options) -> Result<Files, EmitError> {
+    let name = crate_name(options);
+    let list = |borders: &[(String, String)]| {
+        let rows: Vec<String> = borders.iter().map(|(n, t)| format!("| `{n}` | `{t}` |")).collect();
+        rows.join("\n")
+    };
+    let values = [
+        ("header", header(options)),
+        ("crate", name.clone()),
+        ("model", one_line(&plan.name)),
+        ("tool", options.tool_version.clone()),
+        ("source", one_line(&options.source)),
+        ("inputs", list(&model.borders.0)),
+        ("outputs", list(&model.borders.1)),
+        ("report", options.report.clone()),
+        ("samples", sample_inputs(plan)),
+        ("usage", usage(plan, &name)),
+        ("golden_inputs", golden_list(options, "input")),
+        ("golden_outputs", golden_list(options, "output")),
+    ];
+    let values = pairs(&values);
+    let mut files = Files::new();
+    let mut add = |path: &str, template: &str| {
+        files.insert(path.to_string(), Contents::text(fill(template, &values)));
+    };
+    add("README.md", templates::README_MD);
+    add("REPORT.md", templates::REPORT_MD);
+    add("examples/infer.rs", templates::EXAMPLE_RS);
+    add("benches/infer.rs", templates::BENCH_RS);
+    match options.golden {
+        Some(_) => add("tests/golden.rs", templates::GOLDEN_RS),
+        None => add("tests/golden.rs", templates::REPEAT_RS),
+    }
+    if crate::crate_files::watches(model, options) {
+        add("build.rs", templates::BUILD_RS);
+    }
+    files.insert("Cargo.toml".to_string(), Contents::text(manifest(options, std::slice::from_ref(model))));
+    files.insert("rustfmt.toml".to_string(), Contents::text(RUSTFMT.to_string()));
+    files.insert(".gitignore".to_string(), Contents::text("/target\n".to_string()));
+    Ok(files)
+}
+
+fn pairs<'a>(values: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
+    values.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+/// Sample inputs by position as a list of expressions: seeded values at small extents.
+fn sample_inputs<C>(plan: &Plan<C>) -> String {
+    let given = |b: &&plan::plan::Border| {
+        let buffer = plan.buffers.get(b.view.buffer.0 as usize);
+        !buffer.is_some_and(|b| matches!(b.place, plan::plan::Place::State(_)))
+    };
+    let mut lines = Vec::new();
+    for border in plan.inputs.iter().filter(given) {
+        lines.push(match &border.ty {
+            Type::Tensor(t) => {
+                let symbol = |id| plan.symbols.get(id).map(|s| s.lo.max(s.hi.unwrap_or(1).min(1)));
+                let extents: Vec<String> =
+                    t.shape.iter().map(|d| d.eval(&symbol).unwrap_or(1).max(0).to_string()).collect();
+                format!("        sample(DType::{:?}, &[{}]),", t.dtype, extents.join(", "))
+            }
+            _ => "        Datum::Seq(Vec::new()),".to_string(),
+        });
+    }
+    lines.join("\n")
+}
+
+/// The typed call, as the README shows it.
+fn usage<C>(plan: &Plan<C>, name: &str) -> String {
+    let fields: Vec<String> = plan.inputs.iter().map(|b| snake(&b.name)).collect();
+    let output = plan.outputs.first().map_or_else(|| "output".to_string(), |b| snake(&b.name));
+    let lets: Vec<String> = plan
+        .inputs
+        .iter()
+        .zip(&fields)
+        .map(|(b, field)| match crate::kinds::of_input(b) {
+            crate::kinds::Form::Static { .. } | crate::kinds::Form::Leading { .. } => {
+                format!("let {field} = Input::from_slice(&{field}_values)?;")
+            }
+            crate::kinds::Form::View { symbols, .. } => {
+                let dims: Vec<String> = symbols
+                    .iter()
+                    .map(|id| {
+                        let symbol = plan.symbols.get(*id).map_or_else(String::new, |s| s.name.clone());
+                        format!("{}({})", camel(&symbol), snake(&symbol))
+                    })
+                    .collect();
+                let dims = if dims.len() == 1 { dims.join("") } else { format!("({})", dims.join(", ")) };
+                format!("let {field} = Input::with_dims(&{field}_values, {dims});")
+            }
+            crate::kinds::Form::Datum => format!("let {field} = &{field}_datum;"),
+        })
+        .collect();
+    format!(
+        "use {name}::{{Engine, EngineOptions, Input, Inputs}};\n\n\
+         let engine = Engine::load(EngineOptions::default())?;\n\
+         let mut session = engine.session()?;\n\
+         {}\nlet out = session.infer(&Inputs {{ {} }})?;\nlet {output} = out.{output}();",
+        lets.join("\n"),
+        fields.join(", ")
+    )
+}
+
+fn golden_list(options: &Options, kind: &str) -> String {
+    let Some(golden) = &options.golden else { return String::new() };
+    let tensors: &[Tensor] = if kind == "input" { &golden.inputs } else { &golden.outputs };
+    let whole = tensors.iter().all(|t| t.dtype() != DType::Str);
+    if !whole {
+        return String::new();
+    }
+    let line = |(k, t): (usize, &Tensor)| format!("        {},", golden::expression(kind, k, t));
+    tensors.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
+}
