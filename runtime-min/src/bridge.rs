@@ -69,7 +69,7 @@ pub fn store<const N: usize>(
 ) -> Result<(), StepError> {
     let tensor = tensor_of(value, dtype, shape)?;
     let bits = dtype.bits();
-    if bits % 8 != 0 {
+    if matches!(bits, 2 | 4) {
         return copy_packed(bits, &tensor.data, 0, bytes, offset, size(tensor.len()));
     }
     let width = size(bits / 8);

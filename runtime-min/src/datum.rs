@@ -8,29 +8,53 @@ use std::ops::Range;
 /// Element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DType {
+    /// 32-bit float.
     F32,
+    /// 64-bit float.
     F64,
+    /// IEEE 16-bit float.
     F16,
+    /// 16-bit float with 8 exponent bits.
     BF16,
+    /// 8-bit float: 4 exponent bits, no infinity.
     F8E4M3FN,
+    /// The same without negative zero.
     F8E4M3FNUZ,
+    /// 8-bit float: 5 exponent bits.
     F8E5M2,
+    /// The same without infinity and negative zero.
     F8E5M2FNUZ,
+    /// 8-bit power of two.
     F8E8M0,
+    /// 4-bit float.
     F4E2M1,
+    /// 64-bit integer.
     I64,
+    /// 32-bit integer.
     I32,
+    /// 16-bit integer.
     I16,
+    /// 8-bit integer.
     I8,
+    /// 4-bit integer.
     I4,
+    /// 2-bit integer.
     I2,
+    /// 64-bit unsigned integer.
     U64,
+    /// 32-bit unsigned integer.
     U32,
+    /// 16-bit unsigned integer.
     U16,
+    /// 8-bit unsigned integer.
     U8,
+    /// 4-bit unsigned integer.
     U4,
+    /// 2-bit unsigned integer.
     U2,
+    /// Truth value, one byte: 0 or 1.
     Bool,
+    /// UTF-8 string.
     Str,
 }
 
@@ -109,7 +133,9 @@ fn find<'a>(attrs: Attrs<'a>, name: &str) -> Option<&'a Attr> {
 /// A dense tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorDatum {
+    /// Element type.
     pub dtype: DType,
+    /// Extents.
     pub shape: Vec<usize>,
     /// Elements; empty for strings.
     pub data: Vec<u8>,
@@ -120,12 +146,17 @@ pub struct TensorDatum {
 /// A value at run time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Datum {
+    /// A tensor.
     Tensor(TensorDatum),
+    /// A sequence.
     Seq(Vec<Datum>),
+    /// An optional.
     Opt(Option<Box<Datum>>),
-    /// Keys (integers or strings) as a rank-1 tensor, values in the same order.
+    /// A map.
     Map {
+        /// Integers or strings, rank 1.
         keys: TensorDatum,
+        /// In the order of the keys.
         values: Vec<Datum>,
     },
 }

@@ -50,9 +50,11 @@ pub struct Info {
     pub arena_bytes: Option<usize>,
 }
 
-/// Time spent in each step, if asked for.
+/// Which step runs, and the time spent in each, if asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Profile {
+    current: usize,
+    started: Option<Instant>,
     steps: Vec<(Node, Duration)>,
 }
 
@@ -60,26 +62,29 @@ impl Profile {
     /// A clock for these steps, or none.
     pub fn new(nodes: &[Node], enabled: bool) -> Profile {
         let nodes = if enabled { nodes } else { &[] };
-        Profile { steps: nodes.iter().map(|n| (*n, Duration::ZERO)).collect() }
+        Profile { steps: nodes.iter().map(|n| (*n, Duration::ZERO)).collect(), ..Profile::default() }
     }
 
-    /// Runs a step; an error names its node.
-    pub fn step(
-        &mut self,
-        nodes: &[Node],
-        index: usize,
-        run: impl FnOnce() -> Result<(), StepError>,
-    ) -> Result<(), Error> {
-        let outcome = match self.steps.get_mut(index) {
-            None => run(),
-            Some((_, time)) => {
-                let start = Instant::now();
-                let outcome = run();
-                *time += start.elapsed();
-                outcome
-            }
-        };
-        outcome.map_err(|e| e.at(nodes.get(index).copied().unwrap_or(Node { name: "", op: "step" })))
+    /// A step begins, and the one before it ends.
+    pub fn begin(&mut self, step: usize) {
+        if !self.steps.is_empty() {
+            self.end();
+            self.started = Some(Instant::now());
+        }
+        self.current = step;
+    }
+
+    /// The last step ends.
+    pub fn end(&mut self) {
+        if let (Some(start), Some((_, time))) = (self.started.take(), self.steps.get_mut(self.current)) {
+            *time += start.elapsed();
+        }
+    }
+
+    /// An error of the step that runs, with its node.
+    pub fn error(&mut self, nodes: &[Node], error: StepError) -> Error {
+        self.end();
+        error.at(nodes.get(self.current).copied().unwrap_or(Node { name: "", op: "step" }))
     }
 
     /// Steps and the time spent in each so far.

@@ -19,7 +19,12 @@ pub const ALIGN: usize = 64;
 ///
 /// # Safety
 /// No padding, no pointers, no interior mutability; all-zero bytes are a value.
-pub unsafe trait Plain: Copy + Send + Sync + 'static {}
+pub unsafe trait Plain: Copy + Send + Sync + 'static {
+    /// Whether these bytes are values.
+    fn accepts(_bytes: &[u8]) -> bool {
+        true
+    }
+}
 
 /// Plain values of which every bit pattern is one.
 ///
@@ -46,7 +51,11 @@ macro_rules! elements {
 elements!(f32 f64 i8 i16 i32 i64 u8 u16 u32 u64);
 
 // SAFETY: one byte without padding; zero is `false`.
-unsafe impl Plain for bool {}
+unsafe impl Plain for bool {
+    fn accepts(bytes: &[u8]) -> bool {
+        bytes.iter().all(|b| *b <= 1)
+    }
+}
 
 // SAFETY: one element.
 unsafe impl Nested for bool {
@@ -315,6 +324,18 @@ pub fn flat<T: Nested>(values: &[T]) -> &[T::Element] {
     unsafe { slice::from_raw_parts(values.as_ptr().cast(), values.len() * T::COUNT) }
 }
 
+/// Puts the values of these bytes in place; as many bytes as the values have.
+pub fn fill<T: Nested>(values: &mut [T], bytes: &[u8]) -> Result<(), StepError> {
+    let memory = size_of_val(values);
+    if bytes.len() != memory || !T::Element::accepts(bytes) {
+        return Err(StepError::Span { start: 0, bytes: bytes.len(), memory });
+    }
+    // SAFETY: the values have exactly so many bytes, the two do not overlap as one is borrowed mutably, and the bytes are
+    // values of the element.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), values.as_mut_ptr().cast(), memory) };
+    Ok(())
+}
+
 /// Elements as one nested array, if there are exactly as many.
 pub fn one<T: Nested>(elements: &[T::Element]) -> Option<&T> {
     // SAFETY: the slice has exactly the `COUNT` elements that a value consists of; nested arrays align as their elements do.
@@ -399,5 +420,9 @@ mod tests {
         assert_eq!(bools(&[0, 1]), Ok(&[false, true][..]));
         assert_eq!(bools(&[2]), Err(StepError::Bool { found: 2 }));
         assert!(typed::<f32>(&[0; 5]).is_err());
+        let mut values = [[false; 2]];
+        assert!(fill(&mut values, &[1, 2]).is_err());
+        fill(&mut values, &[1, 0]).unwrap();
+        assert_eq!(values, [[true, false]]);
     }
 }

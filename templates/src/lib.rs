@@ -1,6 +1,6 @@
 //! Texts with holes of the files around the generated code. A hole is `{{name}}`.
 
-/// The manifest: `name`, `half`, `tool`, `source`.
+/// The manifest: `name`, `half`, `bench`, `tool`, `source`.
 pub const CARGO_TOML: &str = include_str!("../text/Cargo.toml.txt");
 /// The README: `crate`, `model`, `tool`, `source`, `inputs`, `outputs`, `usage`.
 pub const README_MD: &str = include_str!("../text/README.md");

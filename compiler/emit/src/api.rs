@@ -274,6 +274,7 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
         let resize = self.print_resize();
         let inputs_mut = self.print_inputs_mut_method();
         let states = self.print_states();
+        let fill = self.print_fill();
         let inputs_name = if io.is_empty() { quote!(_inputs) } else { quote!(inputs) };
         quote! {
             /// An execution context: its memory, its outputs, and inputs that can be written in place.
@@ -317,6 +318,7 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
                 #inputs_mut
                 #resize
                 #by_position
+                #fill
                 #states
 
                 /// Bytes that the session has taken for intermediate values, outputs and states.

@@ -91,7 +91,7 @@ pub fn emit_modules<C>(
     };
     let docs = vec![format!("{} models.", models.len())];
     files.insert("src/lib.rs".to_string(), root_text("src/lib.rs", options, &docs, root)?);
-    files.insert("Cargo.toml".to_string(), Contents::text(samples::manifest(options, &printed)));
+    files.insert("Cargo.toml".to_string(), Contents::text(samples::manifest(options, &printed, false)));
     files.insert("rustfmt.toml".to_string(), Contents::text(samples::RUSTFMT.to_string()));
     Ok(files)
 }

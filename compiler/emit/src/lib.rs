@@ -1,7 +1,7 @@
 //! Emission: from a plan and a target's printer to the files of a crate.
 //!
 //! - [`target`]: what a target adds. [`options`]: how to emit. [`names`]: identifiers from model strings.
-//! - [`weight_table`], [`slots`], [`size`]: where things lie and how large they are.
+//! - [`weight_table`], [`slots`], [`size`], [`smallest`]: where things lie and how large they are.
 //! - [`crate_files`]: crates of one model or many; [`samples`], [`golden`]: what stands around the code; [`mod@write`]: on disk.
 //! - [`steps`], [`plan_file`], [`kinds`], [`api`]: the generated code. [`model`]: one model as modules; [`print`]: as text.
 
@@ -18,6 +18,7 @@ pub mod print;
 pub mod samples;
 pub mod size;
 pub mod slots;
+pub mod smallest;
 pub mod steps;
 pub mod target;
 pub mod weight_table;

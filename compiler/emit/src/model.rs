@@ -13,7 +13,7 @@ use crate::api::Api;
 use crate::error::EmitError;
 use crate::names::{ident, one_line, snake};
 use crate::options::{Options, Placement, WeightMode};
-use crate::plan_file::{PlanContext, mentions, print, shape_text};
+use crate::plan_file::{PlanContext, mentions_module, print, shape_text};
 use crate::print;
 use crate::target::TargetPrinter;
 
@@ -140,7 +140,7 @@ fn docs(
 fn root(api: &TokenStream) -> TokenStream {
     let mut uses = TokenStream::new();
     for module in ["bridge", "datum", "memory", "sizes", "tensor"] {
-        if mentions(api, module) {
+        if mentions_module(api, module) {
             let module = ident(module);
             uses.extend(quote!(use runtime::#module;));
         }

@@ -6,7 +6,7 @@ use graph::dim::SymId;
 use graph::symbol::SymSource;
 use graph::ty::Type;
 use plan::plan::{Border, Place, Plan};
-use proc_macro2::{Ident, Literal, TokenStream};
+use proc_macro2::{Ident, Literal, Spacing, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 
 use crate::error::EmitError;
@@ -80,6 +80,7 @@ pub fn print<C>(
         let (name, op) = (Literal::string(name), Literal::string(op));
         quote!(Node { name: #name, op: #op })
     });
+    let run = if body.is_empty() && states.is_empty() { quote!(_run) } else { quote!(run) };
     let items = quote! {
         /// The ONNX nodes of every step.
         pub const NODES: [Node; #count] = [#(#nodes),*];
@@ -101,6 +102,12 @@ pub fn print<C>(
         pub fn call(dims: Dims, run: &mut Run<'_>) -> Result<(), Error> {
             run.sizes.prepare(dims)?;
             run.buffers.prepare(run.sizes).map_err(StepError::at_border)?;
+            steps(run).map_err(|e| run.profile.error(&NODES, e))?;
+            run.profile.end();
+            Ok(())
+        }
+
+        fn steps(#run: &mut Run<'_>) -> Result<(), StepError> {
             #body
             #states
             Ok(())
@@ -111,17 +118,17 @@ pub fn print<C>(
     };
     let mut uses = TokenStream::new();
     for module in ["bridge", "copy", "datum", "host", "memory", "sizes"] {
-        if mentions(&items, module) {
+        if mentions_module(&items, module) {
             let module = format_ident!("{module}");
             uses.extend(quote!(use super::runtime::#module;));
         }
     }
-    if mentions(&items, "kernels") {
+    if mentions_module(&items, "kernels") {
         uses.extend(quote!(
             use super::kernels;
         ));
     }
-    if mentions(&items, "runtime") {
+    if mentions_module(&items, "runtime") {
         uses.extend(quote!(
             use super::runtime;
         ));
@@ -146,21 +153,38 @@ pub fn print<C>(
     Ok((file, hosts))
 }
 
-/// Whether an identifier occurs.
+/// Whether a type of this name occurs.
 pub fn mentions(tokens: &TokenStream, name: &str) -> bool {
-    tokens.clone().into_iter().any(|t| match t {
-        proc_macro2::TokenTree::Ident(found) => found == name,
-        proc_macro2::TokenTree::Group(group) => mentions(&group.stream(), name),
-        proc_macro2::TokenTree::Punct(_) | proc_macro2::TokenTree::Literal(_) => false,
+    occurs(tokens, name, &|_| true)
+}
+
+/// Whether something is named by a path that starts with this module.
+pub fn mentions_module(tokens: &TokenStream, name: &str) -> bool {
+    let colon = |next: Option<&TokenTree>| matches!(next, Some(TokenTree::Punct(p)) if p.as_char() == ':' && p.spacing() == Spacing::Joint);
+    occurs(tokens, name, &colon)
+}
+
+/// Whether an identifier occurs that is not behind `::` or `.`, and is followed by what is asked for.
+fn occurs(tokens: &TokenStream, name: &str, followed: &dyn Fn(Option<&TokenTree>) -> bool) -> bool {
+    let trees: Vec<TokenTree> = tokens.clone().into_iter().collect();
+    trees.iter().enumerate().any(|(k, tree)| match tree {
+        TokenTree::Ident(found) => {
+            let before = k.checked_sub(1).and_then(|k| trees.get(k));
+            let inside = matches!(before, Some(TokenTree::Punct(p)) if matches!(p.as_char(), ':' | '.') && p.spacing() == Spacing::Alone)
+                && !matches!(k.checked_sub(2).and_then(|k| trees.get(k)), Some(TokenTree::Ident(_)));
+            found == name && !inside && followed(trees.get(k + 1))
+        }
+        TokenTree::Group(group) => occurs(&group.stream(), name, followed),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
     })
 }
 
 /// Whether a lifetime occurs.
 pub fn mentions_lifetime(tokens: &TokenStream) -> bool {
     tokens.clone().into_iter().any(|t| match t {
-        proc_macro2::TokenTree::Punct(punct) => punct.as_char() == '\'',
-        proc_macro2::TokenTree::Group(group) => mentions_lifetime(&group.stream()),
-        proc_macro2::TokenTree::Ident(_) | proc_macro2::TokenTree::Literal(_) => false,
+        TokenTree::Punct(punct) => punct.as_char() == '\'',
+        TokenTree::Group(group) => mentions_lifetime(&group.stream()),
+        TokenTree::Ident(_) | TokenTree::Literal(_) => false,
     })
 }
 
@@ -177,6 +201,7 @@ fn print_dims<C>(cx: &PlanContext<'_, C>) -> TokenStream {
         if !cx.is_given(border) {
             continue;
         }
+        let name = format_ident!("given_{name}");
         params.push(quote!(#name: &[usize]));
         let extents: Vec<Ident> = (0..ty.shape.len()).map(|k| format_ident!("{name}_{k}")).collect();
         let label = Literal::string(&one_line(&border.name));
@@ -431,7 +456,7 @@ fn print_states<C>(cx: &PlanContext<'_, C>) -> Result<TokenStream, EmitError> {
             (Slot::Memory { field: from, .. }, Slot::Memory { field: to, bytes: Some(bytes) }) => {
                 let bytes = cx.sizes.expr(bytes, &quote!(run.sizes));
                 out.extend(quote! {
-                    run.buffers.#to.take(&run.buffers.#from, #bytes).map_err(StepError::at_border)?;
+                    run.buffers.#to.take(&run.buffers.#from, #bytes)?;
                 });
             }
             (Slot::Object { field: from }, Slot::Object { field: to }) => {

@@ -1,4 +1,4 @@
-//! Tokens as text: formatted, with a header and comments.
+//! Tokens as text: formatted, with a header, comments and blank lines between items.
 
 use proc_macro2::TokenStream;
 
@@ -14,7 +14,11 @@ pub fn file(path: &str, header: &str, items: TokenStream) -> Result<String, Emit
         out.push_str(line);
         out.push('\n');
     }
+    let mut previous = "//!";
     for line in text.lines() {
+        if wants_blank(previous, line) {
+            out.push('\n');
+        }
         match comment(line) {
             Some((indent, words)) => {
                 out.push_str(indent);
@@ -24,8 +28,27 @@ pub fn file(path: &str, header: &str, items: TokenStream) -> Result<String, Emit
             None => out.push_str(line),
         }
         out.push('\n');
+        previous = line;
     }
     Ok(out)
+}
+
+/// Whether an item begins that the line before does not belong to.
+fn wants_blank(previous: &str, line: &str) -> bool {
+    let (before, body) = (previous.trim_start(), line.trim_start());
+    let depth = line.len() - body.len();
+    let import = |l: &str| {
+        l.starts_with("use ") || l.starts_with("pub use ") || l.starts_with("mod ") || l.starts_with("pub mod ")
+    };
+    let starts = ["///", "#[", "pub fn ", "fn ", "pub struct ", "struct ", "impl", "pub const ", "const ", "pub enum "];
+    let item = starts.iter().any(|s| body.starts_with(s));
+    match depth {
+        0 if before.starts_with("//!") => !body.starts_with("//!"),
+        0 if before.starts_with("///") || before.starts_with("#[") || before.starts_with(")]") => false,
+        0 => item || (import(body) && !import(before) && before.ends_with('}')) || (import(before) && !import(body)),
+        4 => item && before == "}",
+        _ => false,
+    }
 }
 
 /// The indentation and words of a comment statement.
@@ -44,11 +67,15 @@ mod tests {
     #[test]
     fn comment_statements_become_comments() {
         let items = quote!(
+            use a::b;
             fn f() {
                 __comment!("Conv \"a\"");
                 g();
             }
+            /// G.
+            fn g() {}
         );
-        assert_eq!(file("f.rs", "// head", items).unwrap(), "// head\nfn f() {\n    // Conv \"a\"\n    g();\n}\n");
+        let expected = "// head\n\nuse a::b;\n\nfn f() {\n    // Conv \"a\"\n    g();\n}\n\n/// G.\nfn g() {}\n";
+        assert_eq!(file("f.rs", "// head", items).unwrap(), expected);
     }
 }

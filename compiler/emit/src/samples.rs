@@ -11,16 +11,20 @@ use crate::golden;
 use crate::model::{Contents, Files, ModelFiles, header};
 use crate::names::{camel, one_line, snake};
 use crate::options::Options;
+use crate::smallest::smallest_sizes;
 
 /// Keeps `cargo fmt` from touching generated files.
 pub const RUSTFMT: &str = "# The files are formatted by the generator.\ndisable_all_formatting = true\n";
 
+const BENCH: &str = "[[bench]]\nname = \"infer\"\nharness = false\n\n";
+
 /// The manifest of a crate.
-pub fn manifest(options: &Options, models: &[ModelFiles]) -> String {
+pub fn manifest(options: &Options, models: &[ModelFiles], bench: bool) -> String {
     let half = if models.iter().any(|m| m.half) { "half = \"2.7\"\n" } else { "" };
     let values = [
         ("name", crate_name(options)),
         ("half", half.to_string()),
+        ("bench", if bench { BENCH.to_string() } else { String::new() }),
         ("tool", options.tool_version.clone()),
         ("source", one_line(&options.source).replace(['"', '\\'], "'")),
     ];
@@ -50,6 +54,7 @@ pub fn texts<C>(plan: &Plan<C>, model: &ModelFiles, options: &Options) -> Result
         ("report", options.report.clone()),
         ("samples", sample_inputs(plan)),
         ("usage", usage(plan, &name)),
+        ("fill", if plan.inputs.is_empty() { String::new() } else { "session.fill_datums(&inputs)?;".to_string() }),
         ("golden_inputs", golden_list(options, "input")),
         ("golden_outputs", golden_list(options, "output")),
     ];
@@ -69,7 +74,7 @@ pub fn texts<C>(plan: &Plan<C>, model: &ModelFiles, options: &Options) -> Result
     if crate::crate_files::watches(model, options) {
         add("build.rs", templates::BUILD_RS);
     }
-    files.insert("Cargo.toml".to_string(), Contents::text(manifest(options, std::slice::from_ref(model))));
+    files.insert("Cargo.toml".to_string(), Contents::text(manifest(options, std::slice::from_ref(model), true)));
     files.insert("rustfmt.toml".to_string(), Contents::text(RUSTFMT.to_string()));
     files.insert(".gitignore".to_string(), Contents::text("/target\n".to_string()));
     Ok(files)
@@ -85,11 +90,12 @@ fn sample_inputs<C>(plan: &Plan<C>) -> String {
         let buffer = plan.buffers.get(b.view.buffer.0 as usize);
         !buffer.is_some_and(|b| matches!(b.place, plan::plan::Place::State(_)))
     };
+    let sizes = smallest_sizes(plan);
     let mut lines = Vec::new();
     for border in plan.inputs.iter().filter(given) {
         lines.push(match &border.ty {
             Type::Tensor(t) => {
-                let symbol = |id| plan.symbols.get(id).map(|s| s.lo.max(s.hi.unwrap_or(1).min(1)));
+                let symbol = |id| sizes.get(&id).copied();
                 let extents: Vec<String> =
                     t.shape.iter().map(|d| d.eval(&symbol).unwrap_or(1).max(0).to_string()).collect();
                 format!("        sample(DType::{:?}, &[{}]),", t.dtype, extents.join(", "))
@@ -104,6 +110,7 @@ fn sample_inputs<C>(plan: &Plan<C>) -> String {
 fn usage<C>(plan: &Plan<C>, name: &str) -> String {
     let fields: Vec<String> = plan.inputs.iter().map(|b| snake(&b.name)).collect();
     let output = plan.outputs.first().map_or_else(|| "output".to_string(), |b| snake(&b.name));
+    let mut newtypes = std::collections::BTreeSet::new();
     let lets: Vec<String> = plan
         .inputs
         .iter()
@@ -117,6 +124,7 @@ fn usage<C>(plan: &Plan<C>, name: &str) -> String {
                     .iter()
                     .map(|id| {
                         let symbol = plan.symbols.get(*id).map_or_else(String::new, |s| s.name.clone());
+                        newtypes.insert(camel(&symbol));
                         format!("{}({})", camel(&symbol), snake(&symbol))
                     })
                     .collect();
@@ -126,11 +134,13 @@ fn usage<C>(plan: &Plan<C>, name: &str) -> String {
             crate::kinds::Form::Datum => format!("let {field} = &{field}_datum;"),
         })
         .collect();
+    let imports: String = newtypes.iter().map(|n| format!("{n}, ")).collect();
     format!(
-        "use {name}::{{Engine, EngineOptions, Input, Inputs}};\n\n\
+        "use {name}::{{{}Engine, EngineOptions, Input, Inputs}};\n\n\
          let engine = Engine::load(EngineOptions::default())?;\n\
          let mut session = engine.session()?;\n\
          {}\nlet out = session.infer(&Inputs {{ {} }})?;\nlet {output} = out.{output}();",
+        imports,
         lets.join("\n"),
         fields.join(", ")
     )

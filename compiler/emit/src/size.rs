@@ -38,7 +38,7 @@ impl<'a> SizeTable<'a> {
     /// The table of a plan's symbols.
     pub fn new(symbols: &'a Symbols) -> SizeTable<'a> {
         let mut namer = Namer::without(&["dims", "shape"]);
-        let fields = symbols.iter().map(|(_, s)| namer.unique(format!("{}_", snake(&s.name)))).collect();
+        let fields = symbols.iter().map(|(_, s)| namer.unique(field_name(&s.name))).collect();
         SizeTable { symbols, fields, stored: RefCell::default(), used: RefCell::default() }
     }
 
@@ -258,7 +258,13 @@ enum Place<'a> {
 }
 
 fn stored_field(position: usize) -> Ident {
-    format_ident!("n{position}")
+    format_ident!("size_{position}")
+}
+
+/// The field of a symbol: its name, kept apart from the names that generated code uses itself.
+fn field_name(symbol: &str) -> String {
+    let name = snake(symbol);
+    if name.starts_with("size_") || name.starts_with("given_") { format!("symbol_{name}") } else { name }
 }
 
 /// An `i64` literal without suffix.
@@ -287,12 +293,12 @@ mod tests {
         let batch = Dim::symbol(symbols.add("batch", 1, None, SymSource::Input));
         let found = Dim::symbol(symbols.add("found", 0, None, SymSource::Bind));
         check(&Dim::constant(-3), &symbols, "-3", &[]);
-        check(&batch, &symbols, "s.batch_", &[]);
-        check(&(&batch * &Dim::constant(4)), &symbols, "s.n0", &["sizes::product([4,self.batch_])"]);
+        check(&batch, &symbols, "s.batch", &[]);
+        check(&(&batch * &Dim::constant(4)), &symbols, "s.size_0", &["sizes::product([4,self.batch])"]);
         let half = symbols.floor_div(&batch, &Dim::constant(2));
         let sum = &(&half * &Dim::constant(3)) + &Dim::constant(1);
         let mixed = &sum * &found;
-        let written = "sizes::sum([s.found_,sizes::product([3,s.found_,sizes::floor_div(s.batch_,2)])])";
+        let written = "sizes::sum([s.found,sizes::product([3,s.found,sizes::floor_div(s.batch,2)])])";
         let table = SizeTable::new(&symbols);
         let text = table.expr(&mixed, &quote!(s)).to_string().replace(' ', "");
         assert!(text == written || text.len() == written.len(), "{text}");

@@ -1,10 +1,12 @@
-//! Steps as Rust: each becomes a closure over the running call, which reaches buffers through checked views.
+//! Steps as Rust: statements over the running call, which reach buffers through checked views.
 //!
 //! ```text
-//! run.profile.step(&NODES, 3, || {
+//! // Relu "relu_1"
+//! run.profile.begin(3);
+//! {
 //!     let ([r0], [w0]) = run.buffers.arena.split([(0, 4096)], [(4096, 4096)])?;
-//!     kernels::relu::relu(memory::typed::<f32>(r0)?, memory::typed_mut::<f32>(w0)?, 1024).map_err(StepError::kernel)
-//! })?;
+//!     kernels::relu::relu(memory::typed::<f32>(r0)?, memory::typed_mut::<f32>(w0)?, 1024).map_err(StepError::kernel)?;
+//! }
 //! ```
 
 mod access;
@@ -87,12 +89,12 @@ impl<'a, C> Steps<'a, C> {
             }
             Action::Copy { from, to } => {
                 let inner = self.copy(from, to)?;
-                Ok(self.timed(&step.origins, "copy", quote!(#inner Ok(()))))
+                Ok(self.timed(&step.origins, "copy", inner))
             }
             Action::Clear { buffer } => {
                 let access = self.access(&[], &[*buffer], &[])?;
                 let (prelude, target) = (&access.prelude, access.written_bytes(self, 0)?);
-                Ok(self.timed(&step.origins, "clear", quote!(#prelude #target.fill(0); Ok(()))))
+                Ok(self.timed(&step.origins, "clear", quote!(#prelude #target.fill(0);)))
             }
             Action::Host(call) => {
                 let inner = self.host(call)?;
@@ -101,15 +103,12 @@ impl<'a, C> Steps<'a, C> {
             Action::ReadBack { from, symbol } => {
                 let (prelude, value) = self.scalar(from)?;
                 let set = self.set(*symbol, &value, false);
-                Ok(self.timed(&step.origins, "read back", quote!(#prelude #set Ok(()))))
+                Ok(self.timed(&step.origins, "read back", quote!(#prelude #set)))
             }
             Action::Let { symbol, value } => {
                 let certain = self.certain(*symbol, value);
                 let set = self.set(*symbol, &self.size(value), certain);
-                if certain {
-                    return Ok(set);
-                }
-                Ok(self.timed(&step.origins, "let", quote!(#set Ok(()))))
+                Ok(if certain { set } else { self.timed(&step.origins, "let", set) })
             }
             Action::Check { guard } => {
                 let Some(guard) = self.plan.guards.get(*guard) else { return Ok(TokenStream::new()) };
@@ -119,15 +118,24 @@ impl<'a, C> Steps<'a, C> {
                 }
                 let (holds, what) = (self.sizes.pred(&guard.pred, &base()), Literal::string(&one_line(&guard.what)));
                 let origins: Vec<OriginId> = guard.origin.into_iter().collect();
-                Ok(self.timed(&origins, "check", quote!(sizes::guard(#holds, #what))))
+                Ok(self.timed(&origins, "check", quote!(sizes::guard(#holds, #what)?;)))
             }
             Action::Loop(inner) => self.repeat(inner, &step.origins),
             Action::If(inner) => self.choose(inner, &step.origins),
         }
     }
 
-    /// A step's closure, with its nodes for errors and the clock.
+    /// A step's statements, with its nodes for errors and the clock.
     fn timed(&self, origins: &[OriginId], kind: &str, inner: TokenStream) -> TokenStream {
+        let begin = self.begin(origins, kind);
+        match mentions_let(&inner) {
+            true => quote!(#begin { #inner }),
+            false => quote!(#begin #inner),
+        }
+    }
+
+    /// The statement that a step begins.
+    fn begin(&self, origins: &[OriginId], kind: &str) -> TokenStream {
         let (name, op) = describe(&self.plan.origins, origins, kind);
         let comment = Literal::string(&if name.is_empty() { op.clone() } else { format!("{op} {name}") });
         let mut nodes = self.nodes.borrow_mut();
@@ -135,7 +143,7 @@ impl<'a, C> Steps<'a, C> {
         nodes.push((name, op));
         quote! {
             __comment!(#comment);
-            run.profile.step(&NODES, #index, || { #inner })?;
+            run.profile.begin(#index);
         }
     }
 
@@ -180,7 +188,7 @@ impl<'a, C> Steps<'a, C> {
         let call = Call { launch, reads: &read, writes: &write, workspace, size: &size };
         let call = self.target.call(self.plan, &call)?;
         let prelude = &access.prelude;
-        Ok(quote!(#prelude #call.map_err(StepError::kernel)))
+        Ok(quote!(#prelude #call.map_err(StepError::kernel)?;))
     }
 
     /// Statements that copy a dense view or an object.
@@ -226,6 +234,11 @@ impl<'a, C> Steps<'a, C> {
         let at = self.size(&view.access.offset);
         Ok((access.prelude, quote!(copy::scalar(#read, #at)?)))
     }
+}
+
+/// Whether statements bring names into being.
+fn mentions_let(tokens: &TokenStream) -> bool {
+    tokens.clone().into_iter().any(|t| matches!(t, proc_macro2::TokenTree::Ident(i) if i == "let"))
 }
 
 /// `Some(value)` or `None`.

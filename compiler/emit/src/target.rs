@@ -17,7 +17,7 @@ pub struct SourceFile {
     pub items: TokenStream,
 }
 
-/// The arguments of one launch, as expressions inside a `-> Result<_, StepError>` closure.
+/// The arguments of one launch, as expressions inside a function that returns `Result<_, StepError>`.
 pub struct Call<'a> {
     pub launch: &'a Launch,
     /// For every read view, the whole buffer it lies in as a slice: `&[f32]`, `&[i64]`, `&[f16]` …; bool, 8-bit floats and

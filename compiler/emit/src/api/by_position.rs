@@ -71,7 +71,7 @@ impl<C> Api<'_, '_, C> {
                 let (buffers, sizes, profile) = (&mut self.buffers, &mut self.sizes, &mut self.profile);
                 plan::call(dims, &mut plan::Run { io, buffers, sizes, profile })?;
                 let #results_name = plan::results(&self.buffers, &self.sizes).map_err(StepError::at_border)?;
-                Ok(vec![#(#results),*])
+                Ok(Vec::from([#(#results),*]))
             }
         }
     }

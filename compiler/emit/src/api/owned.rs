@@ -9,6 +9,7 @@ use crate::api::{Api, constant, io_field};
 use crate::kinds::Form;
 use crate::plan_file::{is_tensor, mentions};
 use crate::size::literal;
+use crate::smallest::smallest_sizes;
 
 impl<C> Api<'_, '_, C> {
     /// The session's own inputs, and the way to write them.
@@ -65,9 +66,9 @@ impl<C> Api<'_, '_, C> {
                 }
             }
         }
+        let sizes = smallest_sizes(self.cx.plan);
         let smallest = self.newtypes.iter().map(|(id, _)| {
-            let (lo, hi) = self.cx.plan.symbols.get(*id).map_or((0, None), |s| (s.lo, s.hi));
-            let (field, value) = (self.cx.sizes.field(*id), literal(lo.max(hi.unwrap_or(1).min(1))));
+            let (field, value) = (self.cx.sizes.field(*id), literal(sizes.get(id).copied().unwrap_or(1)));
             quote!(#field: #value)
         });
         let dims = if mentions(&values, "dims") { quote!(dims) } else { quote!(_dims) };
@@ -144,6 +145,49 @@ impl<C> Api<'_, '_, C> {
             /// Gives the session's own inputs these sizes; they are zero afterwards.
             pub fn resize(&mut self, #(#params),*) -> Result<(), Error> {
                 self.owned = Owned::new(plan::Dims { #(#values),* }).map_err(StepError::at_border)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// The way for tools to fill the session's own inputs.
+    pub(super) fn print_fill(&self) -> TokenStream {
+        if self.inputs.is_empty() {
+            return TokenStream::new();
+        }
+        let names: Vec<_> = self.inputs.iter().map(|p| p.name).collect();
+        let count = Literal::usize_unsuffixed(names.len());
+        let (mut checks, mut shapes, mut fills) = (TokenStream::new(), Vec::new(), TokenStream::new());
+        for port in &self.inputs {
+            let name = port.name;
+            if matches!(port.border.ty, Type::Tensor(_)) {
+                let tensor = format_ident!("{name}_tensor");
+                let check = self.checked(port, &quote!(#name));
+                checks.extend(quote!(let #tensor = { #check #name };));
+                shapes.push(quote!(&#tensor.shape));
+                let target = match &port.form {
+                    Form::Static { .. } => Some(quote!(self.owned.#name.as_mut_slice())),
+                    Form::Leading { .. } => Some(quote!(&mut self.owned.#name)),
+                    Form::View { .. } => Some(quote!(&mut self.owned.#name.0)),
+                    Form::Datum => None,
+                };
+                if let Some(target) = target {
+                    fills.extend(quote!(memory::fill(#target, &#tensor.data).map_err(StepError::at_border)?;));
+                    continue;
+                }
+            }
+            fills.extend(quote!(self.owned.#name.clone_from(#name);));
+        }
+        quote! {
+            /// Fills the session's own inputs from values by position, for tools.
+            pub fn fill_datums(&mut self, inputs: &[Datum]) -> Result<(), Error> {
+                let [#(#names),*] = inputs else {
+                    return Err(Error::InputCount { expected: #count, found: inputs.len() });
+                };
+                #checks
+                let dims = plan::dims(#(#shapes),*)?;
+                self.owned = Owned::new(dims).map_err(StepError::at_border)?;
+                #fills
                 Ok(())
             }
         }

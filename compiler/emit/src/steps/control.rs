@@ -32,7 +32,7 @@ impl<C> Steps<'_, C> {
             let mut functions = self.functions.borrow_mut();
             let name = format_ident!("part_{}", functions.len());
             functions.push(quote! {
-                fn #name(run: &mut Run<'_>) -> Result<(), Error> {
+                fn #name(run: &mut Run<'_>) -> Result<(), StepError> {
                     #(#chunk)*
                     Ok(())
                 }
@@ -43,36 +43,38 @@ impl<C> Steps<'_, C> {
     }
 
     pub(super) fn repeat(&self, step: &LoopStep, origins: &[OriginId]) -> Result<TokenStream, EmitError> {
-        let mut out = TokenStream::new();
-        let mut start = TokenStream::new();
-        let mut test = quote!(iteration < end);
-        let end = match (&step.trip, &step.limit) {
-            (Some(trip), _) => self.size(trip),
-            (None, _) => quote!(i64::MAX),
+        let mut out = self.begin(origins, "loop");
+        let trip = step.trip.as_ref().map(|trip| self.size(trip));
+        let limit = match &step.limit {
+            Some(limit) => {
+                let (prelude, value) = self.scalar(limit)?;
+                Some(quote!({ #prelude #value }))
+            }
+            None => None,
         };
-        if let Some(limit) = &step.limit {
-            let (prelude, value) = self.scalar(limit)?;
-            start.extend(quote!(#prelude end = i64::min(end, #value);));
-        }
+        let end = match (trip, limit) {
+            (Some(trip), Some(limit)) => quote!(i64::min(#trip, #limit)),
+            (Some(end), None) | (None, Some(end)) => end,
+            (None, None) => quote!(i64::MAX),
+        };
         // All values are read before any symbol is set.
         let values: Vec<TokenStream> = step.first.iter().map(|(_, d)| self.size(d)).collect();
-        start.extend(self.set_all(&step.first, &values));
-        let changes = step.limit.is_some();
-        out.extend(if changes { quote!(let mut end = #end;) } else { quote!(let end = #end;) });
-        if !start.is_empty() {
-            out.extend(self.timed(origins, "loop", quote!(#start Ok(()))));
-        }
-        out.extend(quote!(let mut iteration: i64 = 0;));
-        let mut condition = TokenStream::new();
-        if let Some(view) = &step.condition {
-            let (prelude, value) = self.scalar(view)?;
-            let timed = self.timed(origins, "loop condition", quote!(#prelude go = #value != 0; Ok(())));
-            condition = quote! {
-                let mut go = iteration < end;
-                if go { #timed }
-            };
-            test = quote!(go);
-        }
+        let first = self.set_all(&step.first, &values);
+        out.extend(quote!(let end: i64 = #end; #first let mut iteration: i64 = 0;));
+        let test = match &step.condition {
+            Some(view) => {
+                let (prelude, value) = self.scalar(view)?;
+                let begin = self.begin(origins, "loop condition");
+                quote! {
+                    #begin
+                    let go = { #prelude #value != 0 };
+                    if !go {
+                        break;
+                    }
+                }
+            }
+            None => TokenStream::new(),
+        };
         let counter = self.sizes.field(step.counter);
         let body = self.block(&step.body)?;
         let mut moves = TokenStream::new();
@@ -82,26 +84,21 @@ impl<C> Steps<'_, C> {
         }
         let values: Vec<TokenStream> = step.next.iter().map(|(_, d)| self.size(d)).collect();
         moves.extend(self.set_all(&step.next, &values));
-        let moves = match moves.is_empty() {
-            true => moves,
-            false => self.timed(origins, "loop carry", quote!(#moves Ok(()))),
-        };
-        let round = quote! {
-            run.sizes.#counter = iteration;
-            #body
-            #moves
-            iteration = iteration.saturating_add(1);
-        };
-        out.extend(match condition.is_empty() {
-            true => quote!(while #test { #round }),
-            false => quote!(loop { #condition if !#test { break; } #round }),
+        if !moves.is_empty() {
+            let begin = self.begin(origins, "loop carry");
+            moves = quote!(#begin #moves);
+        }
+        out.extend(quote! {
+            while iteration < end {
+                #test
+                run.sizes.#counter = iteration;
+                #body
+                #moves
+                iteration = iteration.saturating_add(1);
+            }
         });
         if let Some(count) = step.count {
-            let set = self.set(count, &quote!(iteration), false);
-            out.extend(match self.plain(&set) {
-                true => set,
-                false => self.timed(origins, "loop count", quote!(#set Ok(()))),
-            });
+            out.extend(self.set(count, &quote!(iteration), false));
         }
         Ok(quote!({ #out }))
     }
@@ -123,19 +120,14 @@ impl<C> Steps<'_, C> {
         out
     }
 
-    /// Whether setting a symbol cannot fail.
-    fn plain(&self, set: &TokenStream) -> bool {
-        !set.to_string().contains("in_range")
-    }
-
     pub(super) fn choose(&self, step: &IfStep, origins: &[OriginId]) -> Result<TokenStream, EmitError> {
         let (prelude, value) = self.scalar(&step.condition)?;
-        let test = self.timed(origins, "condition", quote!(#prelude condition = #value != 0; Ok(())));
+        let begin = self.begin(origins, "condition");
         let (then_block, else_block) = (self.block(&step.then_block)?, self.block(&step.else_block)?);
         let otherwise = if else_block.is_empty() { TokenStream::new() } else { quote!(else { #else_block }) };
         Ok(quote! {{
-            let mut condition = false;
-            #test
+            #begin
+            let condition = { #prelude #value != 0 };
             if condition { #then_block } #otherwise
         }})
     }

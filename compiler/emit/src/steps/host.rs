@@ -56,7 +56,6 @@ impl<C> Steps<'_, C> {
         for (view, result) in call.results.iter().zip(&results) {
             out.extend(self.store(view, &quote!(#result))?);
         }
-        out.extend(quote!(Ok(())));
         Ok(out)
     }
 
