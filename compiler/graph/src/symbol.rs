@@ -41,6 +41,10 @@ pub struct Range {
 const MIN: i128 = i64::MIN as i128;
 const MAX: i128 = i64::MAX as i128;
 
+/// No extent of an input is larger: its elements could not be counted in memory. A slice up to a bound that stands for
+/// "all" is so the whole extent.
+const LARGEST_EXTENT: i128 = 1 << 62;
+
 impl Range {
     fn new(lo: i128, hi: i128) -> Range {
         Range { lo: lo.clamp(MIN, MAX), hi: hi.clamp(MIN, MAX) }
@@ -52,9 +56,9 @@ impl Range {
         Range::new(lo, hi)
     }
 
-    /// Upper bound, if there is one below `i64::MAX`.
+    /// Upper bound, if there is one that says anything.
     pub fn upper(self) -> Option<i64> {
-        if self.hi >= MAX { None } else { i64::try_from(self.hi).ok() }
+        if self.hi >= LARGEST_EXTENT { None } else { i64::try_from(self.hi).ok() }
     }
 }
 
@@ -127,7 +131,10 @@ impl Symbols {
     fn atom_range(&self, atom: &Atom) -> Range {
         match atom {
             Atom::Sym(id) => match self.get(*id) {
-                Some(s) => Range::new(i128::from(s.lo), s.hi.map_or(MAX, i128::from)),
+                Some(s) => {
+                    let open = if s.source == SymSource::Input { LARGEST_EXTENT } else { MAX };
+                    Range::new(i128::from(s.lo), s.hi.map_or(open, i128::from))
+                }
                 None => Range::new(MIN, MAX),
             },
             Atom::FloorDiv(a, b) => div_range(self.range(a), self.range(b), i128::div_euclid),
@@ -445,6 +452,15 @@ mod tests {
         let a = &(&s * &k(4)) + &k(3);
         assert_eq!(sy.floor_div(&a, &k(4)), s);
         assert_eq!(sy.floor_div(&sy.floor_div(&s, &k(2)), &k(3)), sy.floor_div(&s, &k(6)));
+    }
+
+    #[test]
+    fn bounds_that_stand_for_all_leave_an_input_extent_whole() {
+        let (mut sy, b, _) = setup();
+        assert_eq!(sy.min(&b, &k(1 << 62)), b);
+        assert_eq!(sy.range(&b).upper(), None);
+        let computed = Dim::symbol(sy.add("n", 0, None, SymSource::Bind));
+        assert_ne!(sy.min(&computed, &k(1 << 62)), computed);
     }
 
     #[test]
