@@ -82,7 +82,7 @@ impl<'m> Import<'_, 'm> {
         if let Some(function) = functions.callee(node) {
             return self.call(b, node, index, inputs, &around, function);
         }
-        let Some(op) = ops::find(node.domain(), node.op_type()) else { return None };
+        let op = ops::find(node.domain(), node.op_type())?;
         if version_fault(op, around.opsets.get(op.domain).copied()).is_some() {
             return None;
         }
