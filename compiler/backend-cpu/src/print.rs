@@ -13,5 +13,5 @@ mod primitive;
 mod stage;
 mod types;
 
-pub use function::{Function, print_epilogue, print_kernel};
+pub use function::{Function, TileMap, print_epilogue, print_kernel};
 pub use types::{storage_type, working_type};

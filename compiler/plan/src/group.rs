@@ -150,6 +150,24 @@ pub fn fuse_epilogue(graph: &Graph, group: &Group, results: &[ValueId]) -> Optio
     append_members(graph, group, fused)
 }
 
+/// What stands for a claim that has no epilogue: nothing but the origins.
+pub fn fuse_nothing(graph: &Graph, group: &Group) -> Fused {
+    let mut origins = Vec::new();
+    for id in &group.roots {
+        origins.extend(graph.node(*id).map(|n| n.origins.clone()).unwrap_or_default());
+    }
+    Fused {
+        shape: Vec::new(),
+        operands: Vec::new(),
+        reduce: Vec::new(),
+        exprs: graph::expr::Exprs::default(),
+        accs: Vec::new(),
+        outs: Vec::new(),
+        results: Vec::new(),
+        origins,
+    }
+}
+
 fn append_members(graph: &Graph, group: &Group, mut fused: Fused) -> Option<Fused> {
     for member in &group.members {
         let node = graph.node(*member)?;

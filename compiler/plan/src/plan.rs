@@ -240,6 +240,7 @@ pub struct Claimed<C> {
     /// Number of results.
     pub results: usize,
     /// One stage over the results' index space. Its first operands are the claim's results, which are not in memory: they are
-    /// loaded at the stage's own index only. The others are read from memory.
-    pub epilogue: Kernel,
+    /// loaded at the stage's own index only. The others are read from memory. `None`: the code writes its results itself,
+    /// dense.
+    pub epilogue: Option<Kernel>,
 }

@@ -16,6 +16,7 @@ pub mod conv;
 #[cfg(test)]
 mod conv_tests;
 pub mod depthwise;
+pub mod each_row;
 pub mod gemm;
 pub mod gru;
 pub mod isa;
@@ -33,6 +34,7 @@ pub mod narrow;
 mod noise;
 pub mod pack;
 pub mod pool;
+pub mod product;
 pub mod rnn;
 #[cfg(test)]
 mod rnn_tests;

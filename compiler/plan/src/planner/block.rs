@@ -11,7 +11,7 @@ use nest::layout::Layout;
 use crate::claim::Claim;
 use crate::error::PlanError;
 use crate::facts::Facts;
-use crate::group::{fuse_compute_group, fuse_epilogue, should_inline, splat_of};
+use crate::group::{fuse_compute_group, fuse_epilogue, fuse_nothing, should_inline, splat_of};
 use crate::plan::{Action, Block, Place, Step, View};
 use crate::planner::units::{Built, Unit, order};
 use crate::planner::{Planner, constant_of, layouts};
@@ -104,7 +104,8 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         for group in self.groups(graph, facts, claims) {
             let claim = group.claim.and_then(|c| claims.get(c));
             let fused = match claim {
-                Some(claim) => fuse_epilogue(graph, &group, &claim.results),
+                Some(claim) if claim.epilogue => fuse_epilogue(graph, &group, &claim.results),
+                Some(_) => Some(fuse_nothing(graph, &group)),
                 None => fuse_compute_group(graph, &group),
             };
             let fused = fused.ok_or(PlanError::Malformed { op: "compute", what: "operands are not tensors" })?;

@@ -33,6 +33,9 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         for derived in &claim.derived {
             reads.push(self.derived_view(state, derived)?);
         }
+        if !claim.epilogue {
+            return self.emit_direct(state, built, claim, reads);
+        }
         let fused = with_virtual_first(state.graph, fused, &claim.results)?;
         let mut accesses: Vec<Access> = Vec::with_capacity(fused.operands.len());
         for (k, operand) in fused.operands.iter().enumerate() {
@@ -55,7 +58,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             derived: claim.derived.len(),
             sizes: claim.sizes.len(),
             results: claim.results.len(),
-            epilogue,
+            epilogue: Some(epilogue),
         }));
         let mut sizes = claim.sizes.clone();
         sizes.extend(epilogue_sizes);
@@ -71,6 +74,34 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             .ok_or(PlanError::Malformed { op: "claim", what: "its nodes read a value that it does not name" })?;
         let launch = Launch { code, reads, writes, sizes, workspace, meaning: Some(Box::new(meaning)) };
         state.push(Action::Launch(launch), &fused.origins);
+        Ok(())
+    }
+
+    /// A claim that writes its results itself.
+    fn emit_direct(
+        &mut self,
+        state: &mut BlockState<'_>,
+        built: &Built,
+        claim: &Claim<C>,
+        reads: Vec<View>,
+    ) -> Result<(), PlanError> {
+        let writes = claim.results.iter().map(|r| self.place(state, *r)).collect::<Result<Vec<_>, _>>()?;
+        let code = self.add_code(Code::Claimed(Claimed {
+            code: claim.code.clone(),
+            operands: claim.operands.len(),
+            derived: claim.derived.len(),
+            sizes: claim.sizes.len(),
+            results: claim.results.len(),
+            epilogue: None,
+        }));
+        let workspace = self.workspace(&claim.workspace);
+        let inputs: Vec<ValueId> = claim.operands.iter().map(|o| o.value).collect();
+        let meaning = extract(state.graph, &state.facts, &claim.nodes, &inputs, &claim.results)
+            .ok_or(PlanError::Malformed { op: "claim", what: "its nodes read a value that it does not name" })?;
+        let sizes = claim.sizes.clone();
+        let launch = Launch { code, reads, writes, sizes, workspace, meaning: Some(Box::new(meaning)) };
+        let origins = built.fused.as_ref().map(|f| f.origins.clone()).unwrap_or_default();
+        state.push(Action::Launch(launch), &origins);
         Ok(())
     }
 

@@ -209,8 +209,20 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             node.operands.iter().zip(&reads).map(|(v, view)| port(v, view)).collect::<Result<Vec<_>, PlanError>>()?;
         let results =
             node.results.iter().zip(&writes).map(|(v, view)| port(v, view)).collect::<Result<Vec<_>, PlanError>>()?;
+        let workspace = match &body {
+            Body::Sort { axis, .. } => operands.first().and_then(|o| o.shape.get(*axis)).cloned(),
+            Body::Nest(_) | Body::Scatter(_) | Body::Compact | Body::Prefix { .. } => None,
+        };
         let kernel = Kernel { params: 0, operands, results, body };
-        self.launch_kernel(state, kernel, reads, writes, &node.origins);
+        // A sort orders the positions of one line at a time.
+        let workspace = workspace.map(|extent| {
+            let place = self.temporary_place(&graph::ty::Type::tensor(graph::dtype::DType::I64, [extent.clone()]));
+            let access = Access::dense(std::slice::from_ref(&extent));
+            self.buffer_view(graph::dtype::DType::I64, vec![extent.clone()], extent, access, place)
+        });
+        let (code, sizes) = self.add_kernel(kernel);
+        let launch = Launch { code, reads, writes, sizes, workspace, meaning: None };
+        state.push(Action::Launch(launch), &node.origins);
         Ok(())
     }
 

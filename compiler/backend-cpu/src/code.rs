@@ -1,0 +1,74 @@
+//! What the CPU's kernel families emit: everything that is code, nothing that is a size.
+
+/// Code of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CpuCode {
+    Gemm(GemmCode),
+    Conv(ConvCode),
+    Depthwise(WindowCode),
+    Pool { window: WindowCode, mode: PoolMode },
+    Rows(RowsCode),
+}
+
+/// A batched matrix product. Sizes: the batch extents, m, n, k.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GemmCode {
+    /// For every batch dim of the result: the dim of each operand that it is, if it has one.
+    pub batch: Vec<(Option<usize>, Option<usize>)>,
+    /// Dim of the first operand that is its rows; `None`: its rows are dense and run over all dims but the batch and the last.
+    pub a_row: Option<usize>,
+    pub a_k: usize,
+    pub b: GemmB,
+    /// Dims of the result that rows run over, row-major, and the dim that columns are.
+    pub result_rows: Vec<usize>,
+    pub result_column: usize,
+}
+
+/// The second operand of a product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GemmB {
+    /// Packed at compile time: the first derived constant.
+    Packed,
+    /// Packed for every batch into the workspace: the second operand, with these dims as k and n.
+    Strided { k: usize, n: usize },
+}
+
+/// A convolution of channel blocks, or of few plain channels (`stem`). Sizes: batch, input channels, output channels, input
+/// height and width, output height and width, pads above and to the left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConvCode {
+    pub stem: bool,
+    pub groups: i64,
+    pub kernel: [i64; 2],
+    pub strides: [i64; 2],
+    pub dilations: [i64; 2],
+}
+
+/// A window walk over channel blocks. Sizes: batch, channels, input height and width, output height and width, pads above
+/// and to the left, pads below and to the right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowCode {
+    pub kernel: [i64; 2],
+    pub strides: [i64; 2],
+    pub dilations: [i64; 2],
+}
+
+/// What a pool takes of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolMode {
+    Max,
+    Average { count_padding: bool },
+}
+
+/// Work on whole rows along the last dim. Sizes: extents of the dims before it, its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowsCode {
+    Softmax {
+        log: bool,
+    },
+    /// `eps` by its bits.
+    Norm {
+        center: bool,
+        eps: u32,
+    },
+}
