@@ -185,7 +185,7 @@ impl Symbols {
                 } else if range.hi < 0 {
                     Some(false)
                 } else {
-                    None
+                    self.prove_le_by_parts(a, b)
                 }
             }
             Pred::Divides(a, b) => match (a.as_const(), b.as_const()) {
@@ -216,6 +216,22 @@ impl Symbols {
                 }
             }
         }
+    }
+
+    /// `a <= b` where one side is nothing but a minimum or maximum.
+    fn prove_le_by_parts(&self, a: &Dim, b: &Dim) -> Option<bool> {
+        let holds = |a: &Dim, b: &Dim| self.prove(&Pred::Le(a.clone(), b.clone())) == Some(true);
+        let by_a = match only_atom(a) {
+            Some(Atom::Min(x, y)) => holds(x, b) || holds(y, b),
+            Some(Atom::Max(x, y)) => holds(x, b) && holds(y, b),
+            _ => false,
+        };
+        let by_b = || match only_atom(b) {
+            Some(Atom::Max(x, y)) => holds(a, x) || holds(a, y),
+            Some(Atom::Min(x, y)) => holds(a, x) && holds(a, y),
+            _ => false,
+        };
+        (by_a || by_b()).then_some(true)
     }
 
     /// `floor(a / b)`.
@@ -373,6 +389,17 @@ fn constant_term(dim: &Dim) -> i64 {
     dim.terms().iter().find(|t| t.factors.is_empty()).map_or(0, |t| t.coef)
 }
 
+/// The atom that a size consists of.
+fn only_atom(dim: &Dim) -> Option<&Atom> {
+    match dim.terms() {
+        [Term { factors, coef: 1 }] => match factors.as_slice() {
+            [atom] => Some(atom),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn mul(a: Range, b: Range) -> Range {
     Range::hull([a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi])
 }
@@ -471,6 +498,15 @@ mod tests {
         assert_eq!(sy.prove(&Pred::Eq(s.clone(), k(0))), Some(false));
         assert_eq!(sy.prove(&Pred::Eq(b.clone(), s.clone())), None);
         assert_eq!(sy.range(&sy.ceil_div(&s, &k(16))), Range { lo: 1, hi: 32 });
+    }
+
+    #[test]
+    fn a_minimum_is_below_either_side() {
+        let (sy, b, _) = setup();
+        let least = sy.min(&b, &k(512));
+        assert_eq!(sy.prove(&Pred::Le(least.clone(), b.clone())), Some(true));
+        assert_eq!(sy.prove(&Pred::Le(b.clone(), sy.max(&b, &k(3)))), Some(true));
+        assert_eq!(sy.prove(&Pred::Le(b, least)), None);
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Builder {
             left: format!("{a:?}"),
             right: format!("{b:?}"),
         })?;
-        Ok(if a.as_const().is_some() { a.clone() } else { b.clone() })
+        Ok(simpler(a, b).clone())
     }
 
     /// Applies an expression to the elements of operands that broadcast to one shape.
@@ -75,4 +75,10 @@ impl Builder {
     pub fn select(&mut self, condition: ValueId, a: ValueId, b: ValueId) -> Result<ValueId, BuildError> {
         self.map(&[condition, a, b], |p, v| p.select(v[0], v[1], v[2]))
     }
+}
+
+/// Of two extents that are assumed equal, the one to go on with: a constant, a symbol, the one with fewer terms.
+fn simpler<'a>(a: &'a Dim, b: &'a Dim) -> &'a Dim {
+    let weight = |d: &Dim| (d.as_const().is_none(), d.as_symbol().is_none(), d.terms().len());
+    if weight(b) < weight(a) { b } else { a }
 }
