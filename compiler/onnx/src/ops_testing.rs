@@ -14,7 +14,7 @@ use graph::datum::Datum;
 use graph::dim::Dim;
 use graph::dtype::DType;
 use graph::eval;
-use graph::graph::Model;
+use graph::graph::{Model, ValueId};
 use graph::scalar::Scalar;
 use graph::symbol::Symbols;
 use graph::tensor::Tensor;
@@ -267,6 +267,78 @@ fn judge(model: &Model) {
     assert!(lines.is_empty(), "{}\n{}", lines.join("\n"), text::print(model));
     let registry = Registry { host_ops: crate::HOST_OPS, placeholders: true, ..Registry::default() };
     assert_eq!(text::parse(&text::print(model), &registry).as_ref(), Ok(model));
+}
+
+/// Several nodes in one model, for what one operator leaves to the next.
+pub struct Chain {
+    pub b: Builder,
+}
+
+impl Chain {
+    /// An empty model.
+    pub fn new() -> Chain {
+        Chain { b: Builder::new("chain") }
+    }
+
+    /// A model input whose dims are constants or names.
+    pub fn input(&mut self, dtype: DType, dims: &[&str]) -> ValueId {
+        let shape: Vec<Dim> = dims
+            .iter()
+            .map(|d| d.parse().map(Dim::constant).unwrap_or_else(|_| self.b.input_symbol(d, 0, None)))
+            .collect();
+        self.b.input("", Type::tensor(dtype, shape))
+    }
+
+    /// A constant list of integers.
+    pub fn list(&mut self, values: &[i64]) -> ValueId {
+        self.b.constant(Tensor::from_i64s(values)).unwrap()
+    }
+
+    /// A constant integer of rank 0.
+    pub fn scalar(&mut self, value: i64) -> ValueId {
+        self.b.constant(Tensor::scalar(Scalar::i64(value))).unwrap()
+    }
+
+    /// The first output of an operator of opset 18.
+    #[track_caller]
+    pub fn op(&mut self, name: &str, attrs: &[(&str, AttrValue)], inputs: &[ValueId]) -> ValueId {
+        let op = crate::ops::find("", name).unwrap();
+        let inputs: Vec<Option<ImportValue>> = inputs.iter().map(|v| Some((*v).into())).collect();
+        let attrs: BTreeMap<String, AttrValue> = attrs.iter().map(|(k, v)| (k.to_string(), v.clone())).collect();
+        let mut ctx = Ctx {
+            b: &mut self.b,
+            importer: &mut NoBodies,
+            opset: 18,
+            op_type: op.name,
+            inputs: &inputs,
+            attrs: &attrs,
+            wanted: &[true],
+            declared: &[None],
+        };
+        let outputs = (op.build)(&mut ctx).unwrap();
+        outputs.first().and_then(ImportValue::as_value).unwrap()
+    }
+
+    /// A size by its text: a constant, a symbol, or a product of them.
+    pub fn dim(&self, text: &str) -> Dim {
+        let factors: Vec<Dim> = text
+            .split('*')
+            .map(|f| {
+                let symbol = || Dim::symbol(self.b.model().symbols.by_name(f).unwrap());
+                f.parse().map(Dim::constant).unwrap_or_else(|_| symbol())
+            })
+            .collect();
+        Dim::product(&factors)
+    }
+
+    /// Compares a shape, written as in [`Chain::dim`]; neither guards nor sizes read at run time may have come up.
+    #[track_caller]
+    pub fn expect(&self, value: ValueId, shape: &[&str]) {
+        let expected: Vec<Dim> = shape.iter().map(|d| self.dim(d)).collect();
+        assert_eq!(self.b.shape(value).unwrap(), expected);
+        assert_eq!(self.b.model().guards, Vec::new());
+        assert!(self.b.graph().nodes.iter().all(|n| n.op.name() != "bind"));
+    }
 }
 
 fn close(a: &Tensor, b: &Tensor) -> bool {

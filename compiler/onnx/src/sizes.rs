@@ -84,12 +84,6 @@ pub fn all_axes(rank: usize) -> Vec<Dim> {
     (0..rank).map(Dim::from).collect()
 }
 
-/// Axes as positions, if all are constants.
-pub fn positions(b: &Builder, axes: &[Dim], rank: usize) -> Result<Option<Vec<usize>>, BuildError> {
-    let constants: Option<Vec<i64>> = axes.iter().map(Dim::as_const).collect();
-    constants.map(|axes| axes.into_iter().map(|a| b.axis(a, rank)).collect()).transpose()
-}
-
 /// A shape without the dims that the axes name. The axes must be distinct; if they are not, the count of elements differs,
 /// which whoever reshapes to this checks.
 pub fn without_axes(b: &Builder, shape: &[Dim], axes: &[Dim]) -> Vec<Dim> {
@@ -128,4 +122,94 @@ pub fn with_axes(b: &Builder, shape: &[Dim], axes: &[Dim]) -> Vec<Dim> {
             symbols.select(&new, &constant(1), &old)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use graph::dtype::DType;
+    use graph::graph::ValueId;
+
+    use crate::ops_testing::{Chain, int, ints};
+
+    /// One size of a shape, as exporters read it.
+    fn size(c: &mut Chain, x: ValueId, at: i64) -> ValueId {
+        let (shape, at) = (c.op("Shape", &[], &[x]), c.scalar(at));
+        let size = c.op("Gather", &[("axis", int(0))], &[shape, at]);
+        let zero = c.list(&[0]);
+        c.op("Unsqueeze", &[], &[size, zero])
+    }
+
+    #[test]
+    fn heads_split_off_and_joined_again() {
+        let mut c = Chain::new();
+        let x = c.input(DType::F32, &["batch", "sequence", "768"]);
+        let (batch, sequence) = (size(&mut c, x, 0), size(&mut c, x, 1));
+        let (heads, width) = (c.list(&[12]), c.list(&[64]));
+        let shape = c.op("Concat", &[("axis", int(0))], &[batch, sequence, heads, width]);
+        let split = c.op("Reshape", &[], &[x, shape]);
+        c.expect(split, &["batch", "sequence", "12", "64"]);
+        let turned = c.op("Transpose", &[("perm", ints(&[0, 2, 1, 3]))], &[split]);
+        let back = c.op("Transpose", &[("perm", ints(&[0, 2, 1, 3]))], &[turned]);
+        let rest = c.list(&[-1]);
+        let shape = c.op("Concat", &[("axis", int(0))], &[batch, sequence, rest]);
+        let joined = c.op("Reshape", &[], &[back, shape]);
+        c.expect(joined, &["batch", "sequence", "768"]);
+    }
+
+    #[test]
+    fn expand_to_a_shape_with_minus_one_replaced() {
+        let mut c = Chain::new();
+        let token = c.input(DType::F32, &["1", "1", "8"]);
+        let x = c.input(DType::F32, &["batch", "3"]);
+        let (batch, free) = (size(&mut c, x, 0), c.list(&[-1, 8]));
+        let wanted = c.op("Concat", &[("axis", int(0))], &[batch, free]);
+        let (minus, ones) = (c.list(&[-1]), c.list(&[1, 1, 1]));
+        let open = c.op("Equal", &[], &[wanted, minus]);
+        let shape = c.op("Where", &[], &[open, ones, wanted]);
+        let y = c.op("Expand", &[], &[token, shape]);
+        c.expect(y, &["batch", "1", "8"]);
+    }
+
+    #[test]
+    fn positions_from_a_range() {
+        let mut c = Chain::new();
+        let x = c.input(DType::F32, &["batch", "n"]);
+        let n = size(&mut c, x, 1);
+        let flat = c.list(&[0]);
+        let n = c.op("Squeeze", &[], &[n, flat]);
+        let (zero, one) = (c.scalar(0), c.scalar(1));
+        let range = c.op("Range", &[], &[zero, n, one]);
+        let row = c.op("Unsqueeze", &[], &[range, flat]);
+        let shape = c.op("Shape", &[], &[x]);
+        let y = c.op("Expand", &[], &[row, shape]);
+        c.expect(y, &["batch", "n"]);
+    }
+
+    #[test]
+    fn halves_of_an_axis_by_slices_of_its_size() {
+        let mut c = Chain::new();
+        let x = c.input(DType::F32, &["n", "10"]);
+        let width = size(&mut c, x, 1);
+        let (two, zero, one) = (c.list(&[2]), c.list(&[0]), c.list(&[1]));
+        let half = c.op("Div", &[], &[width, two]);
+        let end = c.list(&[i64::MAX]);
+        let left = c.op("Slice", &[], &[x, zero, half, one]);
+        let right = c.op("Slice", &[], &[x, half, end, one]);
+        let y = c.op("Concat", &[("axis", int(-1))], &[right, left]);
+        c.expect(left, &["n", "5"]);
+        c.expect(y, &["n", "10"]);
+    }
+
+    #[test]
+    fn a_tensor_filled_and_flattened() {
+        let mut c = Chain::new();
+        let x = c.input(DType::F32, &["n", "m", "4"]);
+        let shape = c.op("Shape", &[], &[x]);
+        let zeros = c.op("ConstantOfShape", &[], &[shape]);
+        let y = c.op("Flatten", &[("axis", int(2))], &[zeros]);
+        c.expect(y, &["n*m", "4"]);
+        let total = c.op("ReduceProd", &[("keepdims", int(1))], &[shape]);
+        let y = c.op("Reshape", &[], &[x, total]);
+        c.expect(y, &["4*n*m"]);
+    }
 }
