@@ -48,7 +48,10 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     ctx.b.assume_equal(box_batch, batch, "boxes and scores have one number of batches")?;
     ctx.b.assume_equal(box_count, count, "boxes and scores have one number of boxes")?;
     let most = match ctx.optional(2)? {
-        Some(value) => ctx.b.dims_of(value, i64::MIN, None)?.into_iter().next(),
+        Some(value) => {
+            let value = ctx.b.reshape(value, Vec::new())?;
+            ctx.b.dims_of(value, i64::MIN, None)?.into_iter().next()
+        }
         None => None,
     };
     let symbols = &ctx.b.model().symbols;

@@ -57,15 +57,9 @@ fn count(ctx: &mut Ctx<'_>, extent: &Dim) -> Result<Dim, BuildError> {
         });
     }
     let hi = ctx.b.model().symbols.range(extent).upper();
-    let dims = ctx.dims(1, 0, hi)?;
-    match dims.as_slice() {
-        [k] => Ok(k.clone()),
-        _ => Err(BuildError::Operand {
-            what: "k of TopK".into(),
-            expected: "one element".into(),
-            found: format!("{} elements", dims.len()),
-        }),
-    }
+    let k = ctx.input(1)?;
+    let k = ctx.b.reshape(k, Vec::new())?;
+    ctx.b.dims_of(k, 0, hi)?.into_iter().next().ok_or(BuildError::Results { expected: 1, found: 0 })
 }
 
 #[cfg(test)]
