@@ -184,6 +184,7 @@ impl<'m> Import<'_, 'm> {
         self.import_nodes(&mut b, &graph.node);
         let outputs = self.outputs(&mut b, graph);
         if !self.report.problems.is_empty() {
+            self.report.problems.deduplicate();
             return Err(self.report.problems);
         }
         let model = border::finish(b, &outputs);
@@ -237,6 +238,17 @@ impl<'m> Import<'_, 'm> {
             }
         };
         frame.names.insert(name, entry);
+    }
+
+    /// Enters a function or body; none where that is too deep (the thread's stack is the reason, so bodies and functions
+    /// count together).
+    fn enter(&mut self, frame: Frame<'m>) -> Option<Fault> {
+        if self.frames.len() > self.options.limits.nesting {
+            let expected = format!("at most {} functions and bodies inside each other", self.options.limits.nesting);
+            return Some(Fault::new(Code::Limit, expected, "more").about("nesting"));
+        }
+        self.frames.push(frame);
+        None
     }
 
     fn import_nodes(&mut self, b: &mut Builder, nodes: &'m [NodeProto]) {

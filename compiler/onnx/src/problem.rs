@@ -12,6 +12,8 @@ mod display;
 
 pub use code::{Code, Property, TABLE};
 
+use std::collections::BTreeSet;
+
 use graph::builder::BuildError;
 
 /// Something wrong, without the place.
@@ -72,11 +74,15 @@ pub struct Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    /// Adds one, unless it is there already: bodies may be imported more than once.
+    /// Adds one.
     pub fn push(&mut self, problem: Problem) {
-        if !self.0.contains(&problem) {
-            self.0.push(problem);
-        }
+        self.0.push(problem);
+    }
+
+    /// Keeps the first of equal ones: a body may be imported more than once.
+    pub fn deduplicate(&mut self) {
+        let mut seen = BTreeSet::new();
+        self.0.retain(|p| seen.insert(p.to_string()));
     }
 
     /// How many there are.

@@ -330,6 +330,41 @@ fn bodies() {
     check(&choose(nodes, branch("Relu")), &["O2C0102"]);
 }
 
+/// Functions whose bodies hold bodies that call functions: nothing else bounds how deep that goes.
+#[test]
+fn functions_and_bodies_inside_each_other_do_not_exhaust_the_stack() {
+    let nested = |function_count: usize, depth: usize, op: &str, condition: &str| {
+        let functions = (0..function_count)
+            .map(|i| {
+                let last = i + 1 == function_count;
+                let mut nodes = vec![if last { node(op, "a", "b") } else { call(&format!("f{}", i + 1), "a c", "b") }];
+                for _ in 0..depth {
+                    let branches = ["then_branch", "else_branch"].map(|name| graph_attr(name, nodes.clone(), "b"));
+                    nodes = vec![attrs(node("If", "c", "b"), branches[..if last { 2 } else { 1 }].to_vec())];
+                    if !last {
+                        let other = graph_attr("else_branch", vec![node("Relu", "a", "b")], "b");
+                        nodes[0].attribute.push(other);
+                    }
+                }
+                let name = if i == 0 { "f".to_string() } else { format!("f{i}") };
+                FunctionProto { input: vec!["a".into(), "c".into()], ..function(&name, nodes) }
+            })
+            .collect();
+        with(calling(functions), |m| {
+            let graph = m.graph.as_mut().unwrap();
+            graph.node[0] = call("f", &format!("x {condition}"), "y");
+            graph.input.push(value("run", 9, &[]));
+            graph.initializer.push(raw(9, &[], &[1]));
+        })
+    };
+    for condition in ["w", "run"] {
+        assert!(import(&nested(30, 1, "Relu", condition), &Options::default()).is_ok(), "{condition}");
+        let problems = import(&nested(30, 8, "Relu", condition), &Options::default()).unwrap_err();
+        assert!(problems.iter().all(|p| p.fault.to_string().contains("nesting: expected at most")), "{problems}");
+        assert_eq!(problems.len(), 1, "{problems}");
+    }
+}
+
 #[test]
 fn all_problems_are_shown_and_none_that_follows() {
     let nodes = vec![

@@ -237,7 +237,10 @@ impl<'m> Import<'_, 'm> {
         let path = format!("{}/", crate::names::node_name(&around.path, node, index));
         let inner = Around { path, opsets: Rc::clone(&function.opsets), attrs };
         let declared = proto.value_info.iter().filter_map(|v| v.r#type.as_ref().map(|ty| (v.name(), ty))).collect();
-        self.frames.push(Frame { around: Rc::new(inner), names, declared });
+        if let Some(fault) = self.enter(Frame { around: Rc::new(inner), names, declared }) {
+            self.refuse(around, node, index, fault);
+            return None;
+        }
         self.import_nodes(b, &proto.node);
         let frame = self.frames.pop()?;
         let mut results = Vec::with_capacity(node.output.len());
@@ -311,7 +314,14 @@ impl Importer for Import<'_, '_> {
             names.insert(info.name(), Entry::Value(value));
         }
         let before = self.report.problems.len();
-        self.frames.push(Frame { around, names, declared: declared(graph) });
+        if self.enter(Frame { around, names, declared: declared(graph) }).is_some() {
+            let limit = self.options.limits.nesting;
+            return Err(BuildError::Limit {
+                what: "nesting",
+                found: format!("{}", limit + 1),
+                limit: limit.to_string(),
+            });
+        }
         self.initializers(b, graph);
         let former = b.origins().to_vec();
         self.import_nodes(b, &graph.node);
