@@ -1,11 +1,14 @@
 //! Discrete Fourier transforms as contractions with a table of cosines and sines.
 
 use graph::builder::{BuildError, Builder, Point};
-use graph::dim::Dim;
+use graph::dim::{Dim, Pred};
 use graph::dtype::DType;
 use graph::expr::{BinOp, ExprId, UnOp};
 use graph::graph::ValueId;
+use graph::node::Combiner;
 use graph::region::contract::accumulator;
+
+use crate::sizes;
 
 /// What is transformed into what.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +52,62 @@ pub fn transform(b: &mut Builder, x: ValueId, axis: usize, how: &Transform) -> R
     result[rank - 1] = Dim::constant(parts);
     let y = b.reshape(y, result)?;
     b.cast(y, dtype)
+}
+
+/// The extent along an axis that is a size, maybe a negative one.
+pub fn extent_along(b: &Builder, shape: &[Dim], axis: &Dim) -> Dim {
+    let symbols = &b.model().symbols;
+    shape.iter().enumerate().fold(Dim::constant(0), |other, (d, extent)| {
+        symbols.select(&sizes::names(axis, d, shape.len()), extent, &other)
+    })
+}
+
+/// [`transform`] along an axis that only the running model knows.
+pub fn transform_late(b: &mut Builder, x: ValueId, axis: &Dim, how: &Transform) -> Result<ValueId, BuildError> {
+    let (shape, dtype) = (b.shape(x)?, b.dtype(x)?);
+    let rank = shape.len();
+    let symbols = &b.model().symbols;
+    let half = &symbols.floor_div(&how.length, &Dim::constant(2)) + &Dim::constant(1);
+    let folded = how.inverse && how.onesided;
+    let points = symbols.min(&extent_along(b, &shape, axis), if folded { &half } else { &how.length });
+    let frequencies = if how.onesided && !how.inverse { half } else { how.length.clone() };
+    let parts = Dim::constant(if folded { 1 } else { 2 });
+    let components = shape.last().cloned().unwrap_or_default();
+    let mut result: Vec<Dim> = shape
+        .iter()
+        .enumerate()
+        .map(|(d, extent)| symbols.select(&sizes::names(axis, d, rank), &frequencies, extent))
+        .collect();
+    if let Some(last) = result.last_mut() {
+        *last = parts.clone();
+    }
+    let wide = accumulator(dtype);
+    let table = b.compute(&[], vec![frequencies, points.clone(), components.clone(), parts], |p| {
+        let entry = entry(p, how);
+        let entry = p.cast(entry, wide);
+        p.out(entry);
+    })?;
+    let negative = Pred::Le(axis.clone(), Dim::constant(-1));
+    let place = b.model().symbols.select(&negative, &(axis + &Dim::from(rank)), axis);
+    b.compute(&[x, table], result, |p| {
+        let index = p.indices();
+        let (n, c) = (p.reduce(&points), p.reduce(&components));
+        let place = p.dim(&place);
+        let (mut at, mut k) = (Vec::with_capacity(rank), p.int(0));
+        for (d, i) in index.iter().enumerate().take(rank - 1) {
+            let here = p.int(d as i64);
+            let here = p.eq(place, here);
+            at.push(p.select(here, n, *i));
+            k = p.select(here, *i, k);
+        }
+        at.push(c);
+        let (value, weight) = (p.load(0, &at), p.load(1, &[k, n, c, index[rank - 1]]));
+        let value = p.cast(value, wide);
+        let product = p.mul(value, weight);
+        let sum = p.acc(Combiner::Sum, product);
+        let sum = p.cast(sum, dtype);
+        p.out(sum);
+    })
 }
 
 /// Weight (f64) of input point n, component c in output k, part d, at the index `[k, n, c, d]`.

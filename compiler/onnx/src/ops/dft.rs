@@ -8,14 +8,15 @@
 //! | 20 | `axis` is an input, by default -2 |
 //!
 //! Dtypes: all floats, computed in f32 or wider. The last dim holds real parts, or real and imaginary ones. One-sided inverse:
-//! the input is the first half of the spectrum of a real signal, which comes out. Refused: an axis computed at run time.
+//! the input is the first half of the spectrum of a real signal, which comes out. The axis may be
+//! computed at run time, where the transform is a plain sum.
 
 use graph::builder::BuildError;
 use graph::dim::Dim;
 
 use crate::operator::{AttrKind, Ctx, Operator, attr, between, exactly};
 use crate::sizes;
-use crate::spectrum::{Transform, transform};
+use crate::spectrum::{Transform, extent_along, transform, transform_late};
 use crate::value::ImportValue;
 
 pub const OPERATOR: Operator = Operator {
@@ -31,19 +32,28 @@ pub const OPERATOR: Operator = Operator {
 fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     let x = ctx.input(0)?;
     let shape = ctx.b.shape(x)?;
-    let axis = if ctx.opset >= 20 {
-        ctx.const_ints(2)?.and_then(|v| v.first().copied()).unwrap_or(-2)
-    } else {
-        ctx.int_or("axis", 1)
+    let rank = shape.len();
+    let axis = match ctx.optional(2)? {
+        Some(_) => sizes::single(ctx, 2, -(rank as i64), Some(rank as i64 - 2))?,
+        None if ctx.opset >= 20 => Dim::constant(-2),
+        None => Dim::constant(ctx.int_or("axis", 1)),
     };
-    let axis = ctx.b.axis(axis, shape.len())?;
     let (inverse, onesided) = (ctx.int_or("inverse", 0) != 0, ctx.int_or("onesided", 0) != 0);
+    let extent = extent_along(ctx.b, &shape, &axis);
     let length = match ctx.optional(1)? {
         Some(_) => sizes::single(ctx, 1, 0, None)?,
-        None if inverse && onesided => &(&shape[axis] - &Dim::constant(1)) * &Dim::constant(2),
-        None => shape[axis].clone(),
+        None if inverse && onesided => &(&extent - &Dim::constant(1)) * &Dim::constant(2),
+        None => extent,
     };
-    Ok(vec![transform(ctx.b, x, axis, &Transform { length, inverse, onesided })?.into()])
+    let how = Transform { length, inverse, onesided };
+    let y = match axis.as_const() {
+        Some(axis) => {
+            let axis = ctx.b.axis(axis, rank)?;
+            transform(ctx.b, x, axis, &how)?
+        }
+        None => transform_late(ctx.b, x, &axis, &how)?,
+    };
+    Ok(vec![y.into()])
 }
 
 #[cfg(test)]
@@ -64,6 +74,16 @@ mod tests {
         let x = f32s(&[1, 2, 2], &[0.0, 1.0, 2.0, 0.0]);
         let inputs = [value(x), value(i64s(&[], &[2])), constant(i64s(&[], &[0]))];
         check(&OPERATOR, &[], &inputs, &[f32s(&[2, 2, 2], &[0.0, 1.0, 2.0, 0.0, 0.0, 1.0, 2.0, 0.0])]);
+    }
+
+    #[test]
+    fn an_axis_known_at_run_time() {
+        let x = f32s(&[2, 2, 1], &[1.0, 2.0, 3.0, 5.0]);
+        let inputs = |axis| [value(x.clone()), missing(), value(i64s(&[], &[axis]))];
+        let rows = f32s(&[2, 2, 2], &[3.0, 0.0, -1.0, 0.0, 8.0, 0.0, -2.0, 0.0]);
+        check(&OPERATOR, &[], &inputs(-2), &[rows]);
+        let columns = f32s(&[2, 2, 2], &[4.0, 0.0, 7.0, 0.0, -2.0, 0.0, -3.0, 0.0]);
+        check(&OPERATOR, &[], &inputs(0), &[columns]);
     }
 
     #[test]

@@ -138,11 +138,17 @@ pub mod cum_prod;
 #[path = "cum_sum.rs"]
 pub mod cum_sum;
 
+#[path = "deform_conv.rs"]
+pub mod deform_conv;
+
 #[path = "depth_to_space.rs"]
 pub mod depth_to_space;
 
 #[path = "dequantize_linear.rs"]
 pub mod dequantize_linear;
+
+#[path = "det.rs"]
+pub mod det;
 
 #[path = "dft.rs"]
 pub mod dft;
@@ -179,6 +185,9 @@ pub mod eye_like;
 
 #[path = "flatten.rs"]
 pub mod flatten;
+
+#[path = "flex_attention.rs"]
+pub mod flex_attention;
 
 #[path = "floor.rs"]
 pub mod floor;
@@ -267,6 +276,9 @@ pub mod less;
 #[path = "less_or_equal.rs"]
 pub mod less_or_equal;
 
+#[path = "linear_attention.rs"]
+pub mod linear_attention;
+
 #[path = "log.rs"]
 pub mod log;
 
@@ -299,6 +311,9 @@ pub mod max;
 
 #[path = "max_pool.rs"]
 pub mod max_pool;
+
+#[path = "max_roi_pool.rs"]
+pub mod max_roi_pool;
 
 #[path = "max_unpool.rs"]
 pub mod max_unpool;
@@ -443,6 +458,9 @@ pub mod rms_normalization;
 
 #[path = "rnn.rs"]
 pub mod rnn;
+
+#[path = "roi_align.rs"]
+pub mod roi_align;
 
 #[path = "rotary_embedding.rs"]
 pub mod rotary_embedding;
@@ -654,8 +672,10 @@ pub const OPERATORS: &[&Operator] = &[
     &cosh::OPERATOR,
     &cum_prod::OPERATOR,
     &cum_sum::OPERATOR,
+    &deform_conv::OPERATOR,
     &depth_to_space::OPERATOR,
     &dequantize_linear::OPERATOR,
+    &det::OPERATOR,
     &dft::OPERATOR,
     &div::OPERATOR,
     &dropout::OPERATOR,
@@ -668,6 +688,7 @@ pub const OPERATORS: &[&Operator] = &[
     &expand::OPERATOR,
     &eye_like::OPERATOR,
     &flatten::OPERATOR,
+    &flex_attention::OPERATOR,
     &floor::OPERATOR,
     &gather::OPERATOR,
     &gather_elements::OPERATOR,
@@ -697,6 +718,7 @@ pub const OPERATORS: &[&Operator] = &[
     &leaky_relu::OPERATOR,
     &less::OPERATOR,
     &less_or_equal::OPERATOR,
+    &linear_attention::OPERATOR,
     &log::OPERATOR,
     &log_softmax::OPERATOR,
     &loop_::OPERATOR,
@@ -708,6 +730,7 @@ pub const OPERATORS: &[&Operator] = &[
     &mat_mul_integer::OPERATOR,
     &max::OPERATOR,
     &max_pool::OPERATOR,
+    &max_roi_pool::OPERATOR,
     &max_unpool::OPERATOR,
     &mean::OPERATOR,
     &mean_variance_normalization::OPERATOR,
@@ -756,6 +779,7 @@ pub const OPERATORS: &[&Operator] = &[
     &reverse_sequence::OPERATOR,
     &rms_normalization::OPERATOR,
     &rnn::OPERATOR,
+    &roi_align::OPERATOR,
     &rotary_embedding::OPERATOR,
     &round::OPERATOR,
     &scan::OPERATOR,
