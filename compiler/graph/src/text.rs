@@ -34,12 +34,13 @@ mod model;
 pub mod node;
 pub mod point;
 pub mod scalar;
+pub mod tables;
 pub mod ty;
 
 use std::collections::BTreeMap;
 
 pub use error::{ParseError, ParseErrorKind};
-pub use model::{parse, parse_graph, print, print_graph};
+pub use model::{parse, parse_graph, parse_graph_at, print, print_graph, print_graph_at};
 
 use crate::host::HostOp;
 use crate::region::RegionKind;

@@ -44,15 +44,16 @@
 mod bodies;
 mod checker;
 mod constant;
-mod expr;
+pub mod expr;
 mod facts;
 mod graph;
-mod nesting;
+pub mod nesting;
 mod order;
 mod point;
 mod rule;
 mod tables;
 
+pub use point::is_defined_on;
 pub use rule::{Place, Rule, Violation};
 
 use crate::graph::Model;

@@ -1,7 +1,8 @@
 //! Loop nests: what is computed by the generic way, after fusion, with physical addresses.
 //!
 //! - [`layout`]: order and blocking of dims in memory. [`index`]: index expressions as polynomials.
-//! - [`kernel`]: the data that back ends print. [`fuse`]: building it from graph nodes.
+//! - [`kernel`]: the data that back ends print. [`fuse`]: building it from graph nodes. [`verify`]: its rules. [`text`]: print
+//!   and parse.
 
 pub mod abstraction;
 pub mod build;
@@ -10,3 +11,5 @@ pub mod index;
 pub mod interpret;
 pub mod kernel;
 pub mod layout;
+pub mod text;
+pub mod verify;

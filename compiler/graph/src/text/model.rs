@@ -1,48 +1,23 @@
 //! Text of a whole model, and of a graph by itself.
 
-use crate::graph::{Graph, Guard, Model, Origin, State};
-use crate::node::OriginId;
-use crate::symbol::{SymSource, Symbol, Symbols};
+use crate::graph::{Graph, Model};
+use crate::symbol::Symbols;
 use crate::text::cursor::Cursor;
-use crate::text::dim::{Names, parse_pred, print_pred};
-use crate::text::graph::{GraphPrinter, parse_graph as parse_graph_at};
-use crate::text::lexer::{name_text, quote};
-use crate::text::{ParseError, ParseErrorKind, Registry};
+use crate::text::dim::Names;
+use crate::text::graph::{GraphPrinter, parse_graph as parse_graph_body};
+use crate::text::lexer::quote;
+use crate::text::tables::{Tables, parse_tables, print_tables};
+use crate::text::{ParseError, Registry};
 
 /// The text of a model.
 pub fn print(model: &Model) -> String {
     let names = Names::new(&model.symbols);
     let mut out = format!("model {} {{\n", quote(&model.name));
-    for (_, symbol) in model.symbols.iter() {
-        out.push_str(&print_symbol(symbol));
-    }
-    for (index, origin) in model.origins.iter().enumerate() {
-        let domain = if origin.domain.is_empty() { String::new() } else { format!(" {}", quote(&origin.domain)) };
-        out.push_str(&format!("  origin @{index} {} {}{domain}\n", quote(&origin.name), name_text(&origin.op_type)));
-    }
-    for guard in &model.guards {
-        let origin = guard.origin.map_or(String::new(), |o| format!("@{} ", o.0));
-        out.push_str(&format!("  guard {} {origin}{}\n", print_pred(&guard.pred, &names), quote(&guard.what)));
-    }
-    for state in &model.states {
-        out.push_str(&format!("  state {} input {} output {}\n", quote(&state.name), state.input, state.output));
-    }
+    print_tables(&model.symbols, &model.origins, &model.guards, &model.states, &mut out);
     out.push_str("  graph ");
     GraphPrinter::new(&model.graph, &names, 1).print(&mut out);
     out.push_str("\n}\n");
     out
-}
-
-fn print_symbol(symbol: &Symbol) -> String {
-    let range = match symbol.hi {
-        Some(hi) => format!("{}..={hi}", symbol.lo),
-        None => format!("{}..", symbol.lo),
-    };
-    let source = match symbol.source {
-        SymSource::Input => "input",
-        SymSource::Bind => "bind",
-    };
-    format!("  symbol {} = {range} {source}\n", name_text(&symbol.name))
 }
 
 /// The text of a graph, its symbols spelled as in a table.
@@ -54,90 +29,43 @@ pub fn print_graph(graph: &Graph, symbols: &Symbols) -> String {
     out
 }
 
+/// Appends a graph, from the word `graph` to the closing brace.
+pub fn print_graph_at(graph: &Graph, names: &Names<'_>, indent: usize, out: &mut String) {
+    out.push_str("graph ");
+    GraphPrinter::new(graph, names, indent).print(out);
+}
+
 /// Reads a model.
 pub fn parse(text: &str, registry: &Registry<'_>) -> Result<Model, ParseError> {
     let mut c = Cursor::new(text)?;
     c.keyword("model")?;
     let name = c.string("the model's name")?;
     c.mark("{")?;
-    let mut table = Vec::new();
-    while c.take_keyword("symbol") {
-        table.push(parse_symbol(&mut c)?);
-    }
-    let symbols = Symbols::from_table(table);
+    let Tables { symbols, origins, guards, states } = parse_tables(&mut c)?;
     let names = Names::new(&symbols);
-    let mut origins = Vec::new();
-    while c.take_keyword("origin") {
-        origins.push(parse_origin(&mut c, origins.len())?);
-    }
-    let mut guards = Vec::new();
-    while c.take_keyword("guard") {
-        let pred = parse_pred(&mut c, &names)?;
-        let origin = c.take_id('@').map(OriginId);
-        guards.push(Guard { pred, origin, what: c.string("what the guard is for")? });
-    }
-    let mut states = Vec::new();
-    while c.take_keyword("state") {
-        states.push(parse_state(&mut c)?);
-    }
     if !c.take_keyword("graph") {
         return c.expected("`symbol`, `origin`, `guard`, `state`, in this order, or `graph`");
     }
     let mut graph = Graph::default();
-    parse_graph_at(&mut c, &names, registry, &mut graph)?;
+    parse_graph_body(&mut c, &names, registry, &mut graph)?;
     c.mark("}")?;
     c.end()?;
     Ok(Model { name, guards, origins, states, graph, symbols })
 }
 
-fn parse_symbol(c: &mut Cursor<'_>) -> Result<Symbol, ParseError> {
-    let name = c.name("a symbol's name")?;
-    c.mark("=")?;
-    let lo = c.integer("lower bound")?;
-    let hi = if c.take_mark("..=") {
-        Some(c.integer("upper bound")?)
-    } else {
-        c.mark("..")?;
-        None
-    };
-    let source = if c.take_keyword("input") {
-        SymSource::Input
-    } else if c.take_keyword("bind") {
-        SymSource::Bind
-    } else {
-        return c.expected("`input` or `bind`");
-    };
-    Ok(Symbol { name, lo, hi, source })
-}
-
-fn parse_origin(c: &mut Cursor<'_>, expected: usize) -> Result<Origin, ParseError> {
-    let pos = c.pos();
-    let found = c.id('@')?;
-    if found as usize != expected {
-        return Err(pos.error(ParseErrorKind::Order { what: "origin number", expected, found }));
-    }
-    let name = c.string("the node's name")?;
-    let op_type = c.name("an operator type")?;
-    let domain = c.take_string().unwrap_or_default();
-    Ok(Origin { name, op_type, domain })
-}
-
-fn parse_state(c: &mut Cursor<'_>) -> Result<State, ParseError> {
-    let name = c.string("the state's name")?;
-    c.keyword("input")?;
-    let input = c.integer("input position")?;
-    c.keyword("output")?;
-    let output = c.integer("output position")?;
-    Ok(State { name, input, output })
-}
-
 /// Reads a graph, its symbols spelled as in a table.
 pub fn parse_graph(text: &str, symbols: &Symbols, registry: &Registry<'_>) -> Result<Graph, ParseError> {
     let mut c = Cursor::new(text)?;
+    let graph = parse_graph_at(&mut c, &Names::new(symbols), registry)?;
+    c.end()?;
+    Ok(graph)
+}
+
+/// Reads what [`print_graph_at`] appends.
+pub fn parse_graph_at(c: &mut Cursor<'_>, names: &Names<'_>, registry: &Registry<'_>) -> Result<Graph, ParseError> {
     c.keyword("graph")?;
     let mut graph = Graph::default();
-    parse_graph_at(&mut c, &Names::new(symbols), registry, &mut graph)?;
-    c.end()?;
+    parse_graph_body(c, names, registry, &mut graph)?;
     Ok(graph)
 }
 

@@ -13,9 +13,22 @@ use crate::text::{ParseError, ParseErrorKind};
 /// The lines of a `compute` over operands of these dtypes.
 pub(super) fn print_compute(compute: &Compute, operands: &[DType], names: &Names<'_>) -> Vec<String> {
     let mut lines = vec![format!("shape {}", print_dims(&compute.shape, names))];
-    if !compute.reduce.is_empty() {
-        let extents: Vec<String> = compute
-            .reduce
+    lines.extend(print_point(&compute.reduce, &compute.exprs, &compute.accs, operands, names));
+    lines.push(format!("out [{}]", print_ids(&compute.outs)));
+    lines
+}
+
+/// The lines between the domain and the results: reduction dims, expressions, accumulators.
+pub fn print_point(
+    reduce: &[Extent],
+    exprs: &Exprs,
+    accs: &[Acc],
+    operands: &[DType],
+    names: &Names<'_>,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !reduce.is_empty() {
+        let extents: Vec<String> = reduce
             .iter()
             .map(|extent| {
                 let size = extent.size.map_or(String::new(), |e| format!(" size e{}", e.0));
@@ -24,19 +37,18 @@ pub(super) fn print_compute(compute: &Compute, operands: &[DType], names: &Names
             .collect();
         lines.push(format!("reduce [{}]", extents.join(", ")));
     }
-    let mut accs = compute.accs.iter().enumerate().peekable();
+    let mut accs = accs.iter().enumerate().peekable();
     let mut known: Vec<DType> = Vec::new();
-    for (id, expr) in compute.exprs.iter() {
+    for (id, expr) in exprs.iter() {
         while let Some((k, acc)) =
             accs.next_if(|(k, acc)| acc.value < id || matches!(expr, Expr::Acc(read) if *k <= *read as usize))
         {
             lines.push(print_acc(k, acc));
             known.push(acc.dtype);
         }
-        lines.push(print_definition(&compute.exprs, id, Leaves { operands, accs: &known }, names));
+        lines.push(print_definition(exprs, id, Leaves { operands, accs: &known }, names));
     }
     lines.extend(accs.map(|(k, acc)| print_acc(k, acc)));
-    lines.push(format!("out [{}]", print_ids(&compute.outs)));
     lines
 }
 
@@ -49,6 +61,18 @@ pub(super) fn parse_compute(c: &mut Cursor<'_>, operands: &[DType], names: &Name
     c.mark("{")?;
     c.keyword("shape")?;
     let shape = parse_dims(c, names)?;
+    let (reduce, exprs, accs) = parse_point(c, operands, names)?;
+    let outs = c.list("[", "]", parse_id)?;
+    c.mark("}")?;
+    Ok(Compute { shape, reduce, exprs, accs, outs })
+}
+
+/// Reads what [`print_point`] prints, and the word `out` after it.
+pub fn parse_point(
+    c: &mut Cursor<'_>,
+    operands: &[DType],
+    names: &Names<'_>,
+) -> Result<(Vec<Extent>, Exprs, Vec<Acc>), ParseError> {
     let reduce = if c.take_keyword("reduce") { c.list("[", "]", |c| parse_extent(c, names))? } else { Vec::new() };
     let mut exprs = Exprs::default();
     let mut accs: Vec<Acc> = Vec::new();
@@ -62,9 +86,7 @@ pub(super) fn parse_compute(c: &mut Cursor<'_>, operands: &[DType], names: &Name
             parse_definition(c, &mut exprs, Leaves { operands, accs: &known }, names)?;
         }
     }
-    let outs = c.list("[", "]", parse_id)?;
-    c.mark("}")?;
-    Ok(Compute { shape, reduce, exprs, accs, outs })
+    Ok((reduce, exprs, accs))
 }
 
 fn parse_extent(c: &mut Cursor<'_>, names: &Names<'_>) -> Result<Extent, ParseError> {
@@ -97,7 +119,7 @@ pub fn parse_combiner(c: &mut Cursor<'_>) -> Result<Combiner, ParseError> {
 }
 
 /// The lines of a `scatter` over operands of these dtypes.
-pub(super) fn print_scatter(scatter: &Scatter, operands: &[DType], names: &Names<'_>) -> Vec<String> {
+pub fn print_scatter(scatter: &Scatter, operands: &[DType], names: &Names<'_>) -> Vec<String> {
     let leaves = Leaves { operands, accs: &[] };
     let mut lines = vec![format!("domain {}", print_dims(&scatter.domain, names))];
     lines.extend(scatter.exprs.iter().map(|(id, _)| print_definition(&scatter.exprs, id, leaves, names)));
@@ -111,7 +133,7 @@ pub(super) fn print_scatter(scatter: &Scatter, operands: &[DType], names: &Names
 }
 
 /// Reads the block of a `scatter` over operands of these dtypes.
-pub(super) fn parse_scatter(c: &mut Cursor<'_>, operands: &[DType], names: &Names<'_>) -> Result<Scatter, ParseError> {
+pub fn parse_scatter(c: &mut Cursor<'_>, operands: &[DType], names: &Names<'_>) -> Result<Scatter, ParseError> {
     c.mark("{")?;
     c.keyword("domain")?;
     let domain = parse_dims(c, names)?;

@@ -11,30 +11,56 @@ use crate::verify::Rule;
 use crate::verify::checker::Checker;
 
 /// What surrounds the expressions of a node.
-pub(super) struct Domain<'a> {
-    pub(super) exprs: &'a Exprs,
-    pub(super) operands: &'a [&'a Type],
+pub struct Domain<'a> {
+    pub exprs: &'a Exprs,
+    pub operands: &'a [&'a Type],
     /// Parallel dims.
-    pub(super) rank: usize,
+    pub rank: usize,
     /// Reduction dims.
-    pub(super) reduce: usize,
+    pub reduce: usize,
     /// Dtypes of accumulators.
-    pub(super) accs: &'a [DType],
+    pub accs: &'a [DType],
 }
 
 /// What an expression reads, itself or through its children.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Reads {
-    pub(super) acc: bool,
-    pub(super) reduction: bool,
+pub struct Reads {
+    pub acc: bool,
+    pub reduction: bool,
 }
 
 /// Checks all expressions; yields what each reads.
 pub(super) fn check(c: &mut Checker<'_>, domain: &Domain<'_>) -> Vec<Reads> {
-    let dtypes: Vec<DType> = domain.operands.iter().map(|ty| ty.as_tensor().map_or(DType::Str, |t| t.dtype)).collect();
+    let mut first: BTreeMap<&Expr, ExprId> = BTreeMap::new();
+    let mut found: Vec<(Rule, ExprId, String)> = Vec::new();
+    for (id, expr) in domain.exprs.iter() {
+        if let Some(same) = first.insert(expr, id) {
+            found.push((Rule::ExprOrder, id, format!("e{} is the same expression", same.0)));
+        }
+    }
+    let reads = check_all(domain, &mut |rule, id, message| found.push((rule, id, message)));
+    found.sort_by_key(|(_, id, _)| *id);
+    let dtypes = domain.dtypes();
+    let leaves = Leaves { operands: &dtypes, accs: domain.accs };
+    for (rule, id, message) in found {
+        let context = print_definition(domain.exprs, id, leaves, &c.names);
+        c.report_with(rule, context, format!("e{}: {message}", id.0));
+    }
+    reads
+}
+
+impl Domain<'_> {
+    /// Dtypes of the operands; strings stand for what is not a tensor.
+    fn dtypes(&self) -> Vec<DType> {
+        self.operands.iter().map(|ty| ty.as_tensor().map_or(DType::Str, |t| t.dtype)).collect()
+    }
+}
+
+/// Checks all expressions but for repetitions; yields what each reads.
+pub fn check_all(domain: &Domain<'_>, report: &mut dyn FnMut(Rule, ExprId, String)) -> Vec<Reads> {
+    let dtypes = domain.dtypes();
     let leaves = Leaves { operands: &dtypes, accs: domain.accs };
     let mut reads: Vec<Reads> = Vec::with_capacity(domain.exprs.len());
-    let mut first: BTreeMap<&Expr, ExprId> = BTreeMap::new();
     for (id, expr) in domain.exprs.iter() {
         let mut found = Reads::default();
         let mut unordered = None;
@@ -45,28 +71,20 @@ pub(super) fn check(c: &mut Checker<'_>, domain: &Domain<'_>) -> Vec<Reads> {
             }
             None => unordered = Some(child),
         });
-        let mut report = |rule, message| {
-            let context = print_definition(domain.exprs, id, leaves, &c.names);
-            c.report_with(rule, context, format!("e{}: {message}", id.0));
-        };
-        if let Some(same) = first.insert(expr, id) {
-            report(Rule::ExprOrder, format!("e{} is the same expression", same.0));
-        }
         if let Some(child) = unordered {
-            report(Rule::ExprOrder, format!("e{} is not before it", child.0));
+            report(Rule::ExprOrder, id, format!("e{} is not before it", child.0));
         }
-        let leaf = check_leaf(expr, domain, &mut found);
-        match leaf {
-            Err((rule, message)) => report(rule, message),
+        match check_leaf(expr, domain, &mut found) {
+            Err((rule, message)) => report(rule, id, message),
             Ok(()) if unordered.is_none() => {
                 let stored = domain.exprs.dtype(id);
                 match domain.exprs.infer(expr, leaves) {
                     Ok(_) if reckons_with_strings(expr, domain.exprs) => {
-                        report(Rule::ExprTypes, "strings are loaded and selected, nothing else".to_string());
+                        report(Rule::ExprTypes, id, "strings are loaded and selected, nothing else".to_string());
                     }
                     Ok(dtype) if dtype == stored => {}
-                    Ok(dtype) => report(Rule::ExprTypes, format!("the dtype is {dtype}, not {stored}")),
-                    Err(error) => report(Rule::ExprTypes, error.to_string()),
+                    Ok(dtype) => report(Rule::ExprTypes, id, format!("the dtype is {dtype}, not {stored}")),
+                    Err(error) => report(Rule::ExprTypes, id, error.to_string()),
                 }
             }
             Ok(()) => {}

@@ -38,6 +38,33 @@ pub(super) fn check(model: &Model) -> Result<(), Vec<Violation>> {
     if violations.is_empty() { Ok(()) } else { Err(violations) }
 }
 
+/// Whether a size may be walked by recursion.
+pub fn dim_is_shallow(dim: &Dim) -> bool {
+    deepest_within(vec![(Item::Dim(dim), 1)]).is_some()
+}
+
+/// Whether a condition may be walked by recursion.
+pub fn pred_is_shallow(pred: &Pred) -> bool {
+    deepest_within(vec![(Item::Pred(pred), 1)]).is_some()
+}
+
+/// Whether a type may be walked by recursion.
+pub fn type_is_shallow(ty: &Type) -> bool {
+    deepest_within(vec![(Item::Type(ty), 1)]).is_some()
+}
+
+/// Whether a graph may be walked by recursion.
+pub fn graph_is_shallow(graph: &Graph) -> bool {
+    let mut graphs = vec![(graph, String::new(), 1)];
+    while let Some((graph, path, depth)) = graphs.pop() {
+        match deepest_within(vec![(Item::Graph(graph, path), depth)]) {
+            Some(bodies) if depth <= MAX_NESTING => graphs.extend(bodies),
+            Some(_) | None => return false,
+        }
+    }
+    true
+}
+
 fn violation(path: String, what: &str) -> Violation {
     Violation {
         rule: Rule::Nesting,

@@ -54,7 +54,7 @@ fn check_acc(c: &mut Checker<'_>, domain: &Domain<'_>, reads: &[Reads], k: usize
 }
 
 /// Whether values of a dtype can be combined so.
-pub(super) fn is_defined_on(combiner: Combiner, dtype: DType) -> bool {
+pub fn is_defined_on(combiner: Combiner, dtype: DType) -> bool {
     match combiner {
         Combiner::Any | Combiner::All => dtype == DType::Bool,
         Combiner::Sum
