@@ -135,16 +135,18 @@ pub fn parse_access(c: &mut Cursor<'_>, shape: &[Dim], names: &Names<'_>) -> Res
 }
 
 /// Text being written line by line.
-pub(crate) struct Lines<'a> {
+pub struct Lines<'a> {
     pub indent: usize,
     pub out: &'a mut String,
 }
 
 impl Lines<'_> {
+    /// The space before a line.
     pub fn pad(&mut self) {
         (0..self.indent).for_each(|_| self.out.push_str("  "));
     }
 
+    /// A whole line.
     pub fn line(&mut self, text: &str) {
         self.pad();
         self.out.push_str(text);

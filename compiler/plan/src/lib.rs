@@ -14,6 +14,7 @@ pub mod open;
 pub mod order;
 pub mod plan;
 pub mod planner;
+pub mod text;
 pub mod touch;
 
 pub use planner::plan_model;
