@@ -30,8 +30,8 @@ mod ops_testing;
 mod options;
 mod pointwise;
 pub mod problem;
-mod quantised;
 mod quantization;
+mod quantized_products;
 #[rustfmt::skip]
 #[allow(clippy::large_enum_variant, reason = "generated")]
 pub mod proto;
@@ -44,6 +44,7 @@ mod sizes;
 mod sliding;
 mod spectrum;
 mod tensor;
+mod training;
 mod types;
 pub mod value;
 

@@ -51,9 +51,9 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     let y = ctx.b.compute(&[columns], result, |p| {
         let (n, channel) = (p.index(0), p.index(1));
         let (mut row, mut column, mut inside) = (channel, p.int(0), None);
-        for d in 0..rank {
-            let (k, j) = (p.reduce(&block[d]), p.index(2 + d));
-            let (extent, blocks) = (p.dim(&block[d]), p.dim(&window.output[d]));
+        for (d, size) in block.iter().enumerate() {
+            let (k, j) = (p.reduce(size), p.index(2 + d));
+            let (extent, blocks) = (p.dim(size), p.dim(&window.output[d]));
             let scaled = p.mul(row, extent);
             row = p.add(scaled, k);
             let (pad, reach) = (p.dim(&window.pads_begin[d]), scale(p, k, window.dilations[d]));

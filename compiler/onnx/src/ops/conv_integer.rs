@@ -13,7 +13,7 @@ use graph::dtype::DType;
 
 use super::conv::attributes;
 use crate::operator::{AttrKind, Ctx, Operator, attr, between, exactly};
-use crate::quantised::centred;
+use crate::quantized_products::centred;
 use crate::sliding;
 use crate::value::ImportValue;
 

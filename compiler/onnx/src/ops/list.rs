@@ -12,6 +12,12 @@ pub mod acos;
 #[path = "acosh.rs"]
 pub mod acosh;
 
+#[path = "adagrad.rs"]
+pub mod adagrad;
+
+#[path = "adam.rs"]
+pub mod adam;
+
 #[path = "add.rs"]
 pub mod add;
 
@@ -336,6 +342,9 @@ pub mod mish;
 #[path = "mod_.rs"]
 pub mod mod_;
 
+#[path = "momentum.rs"]
+pub mod momentum;
+
 #[path = "mul.rs"]
 pub mod mul;
 
@@ -630,6 +639,8 @@ pub const OPERATORS: &[&Operator] = &[
     &abs::OPERATOR,
     &acos::OPERATOR,
     &acosh::OPERATOR,
+    &adagrad::OPERATOR,
+    &adam::OPERATOR,
     &add::OPERATOR,
     &affine_grid::OPERATOR,
     &and::OPERATOR,
@@ -738,6 +749,7 @@ pub const OPERATORS: &[&Operator] = &[
     &min::OPERATOR,
     &mish::OPERATOR,
     &mod_::OPERATOR,
+    &momentum::OPERATOR,
     &mul::OPERATOR,
     &multinomial::OPERATOR,
     &neg::OPERATOR,

@@ -13,7 +13,7 @@ use graph::dtype::DType;
 
 use super::mat_mul::mat_mul;
 use crate::operator::{Ctx, Operator, between, exactly};
-use crate::quantised::centred;
+use crate::quantized_products::centred;
 use crate::value::ImportValue;
 
 pub const OPERATOR: Operator = Operator {

@@ -16,7 +16,7 @@ use graph::dtype::DType;
 
 use super::conv::{attributes, biased};
 use crate::operator::{AttrKind, Ctx, Operator, attr, between, exactly};
-use crate::quantised::{along, centred, requantised};
+use crate::quantized_products::{along, centred, requantised};
 use crate::sliding;
 use crate::value::ImportValue;
 

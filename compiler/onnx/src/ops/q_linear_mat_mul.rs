@@ -16,7 +16,7 @@ use graph::builder::BuildError;
 
 use super::mat_mul::mat_mul;
 use crate::operator::{Ctx, Operator, exactly};
-use crate::quantised::{accumulator, along, centred, requantised};
+use crate::quantized_products::{accumulator, along, centred, requantised};
 use crate::value::ImportValue;
 
 pub const OPERATOR: Operator = Operator {

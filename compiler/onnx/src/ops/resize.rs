@@ -48,7 +48,7 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     let shape = ctx.b.shape(x)?;
     let rank = shape.len();
     let positions: Vec<usize> = match ctx.ints("axes") {
-        Some(axes) => axes.to_vec().into_iter().map(|a| ctx.b.axis(a, rank)).collect::<Result<_, _>>()?,
+        Some(axes) => axes.iter().map(|a| ctx.b.axis(*a, rank)).collect::<Result<_, _>>()?,
         None => (0..rank).collect(),
     };
     let (scales, sizes, roi) =
