@@ -1,7 +1,7 @@
 //! Runs the official ONNX backend tests on the evaluator: import, verify, evaluate, compare, one line a test, totals.
 //!
-//! `cargo run -p onnx --example suite [--data FOLDER] [--failures] [--expect COUNT] [FILTER…]` after
-//! `tests/conformance/fetch.sh`. A filter is a part of a test's name, or `=NAME`. Tolerances are those of the ONNX runner:
+//! `cargo run -p onnx --example suite [--data FOLDER] [--failures] [--expect COUNT] [--absolute TOLERANCE]
+//! [FILTER…]` after `tests/conformance/fetch.sh`. A filter is a part of a test's name, or `=NAME`. Tolerances are those of the ONNX runner:
 //! relative 1e-3, absolute 1e-7; integers, truth values and strings must be equal.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
@@ -39,6 +39,8 @@ struct Arguments {
     failures: bool,
     /// Tests that must pass for success; all that run if not given.
     expect: Option<usize>,
+    /// Difference that is allowed whatever the size of the value.
+    absolute: f64,
     filters: Vec<String>,
 }
 
@@ -93,7 +95,7 @@ fn main() -> ExitCode {
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let data = PathBuf::from("target/onnx-suite/1.22.0/node");
-    let mut out = Arguments { data, failures: false, expect: None, filters: Vec::new() };
+    let mut out = Arguments { data, failures: false, expect: None, absolute: ABSOLUTE, filters: Vec::new() };
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--data" => out.data = PathBuf::from(args.next().ok_or("--data takes a folder")?),
@@ -101,6 +103,10 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--expect" => {
                 let count = args.next().and_then(|c| c.parse().ok());
                 out.expect = Some(count.ok_or("--expect takes a number")?);
+            }
+            "--absolute" => {
+                let tolerance = args.next().and_then(|t| t.parse().ok());
+                out.absolute = tolerance.ok_or("--absolute takes a number")?;
             }
             _ => out.filters.push(arg),
         }
@@ -119,7 +125,7 @@ fn run(arguments: &Arguments) -> bool {
     }
     let mut failed: BTreeMap<&'static str, usize> = BTreeMap::new();
     for test in &tests {
-        let outcome = std::panic::catch_unwind(|| check(test)).unwrap_or(Err(Failure::Panic));
+        let outcome = std::panic::catch_unwind(|| check(test, arguments.absolute)).unwrap_or(Err(Failure::Panic));
         match outcome {
             Ok(()) if arguments.failures => {}
             Ok(()) => println!("ok       {}", name(test)),
@@ -153,7 +159,7 @@ fn name(test: &Path) -> String {
     test.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn check(test: &Path) -> Result<(), Failure> {
+fn check(test: &Path, absolute: f64) -> Result<(), Failure> {
     let imported = import_file(&test.join("model.onnx"), &Options::default())
         .map_err(|problems| Failure::Import(one_line(&problems.to_string())))?;
     let model = &imported.model;
@@ -174,7 +180,7 @@ fn check(test: &Path) -> Result<(), Failure> {
         if random && found.describe() == expected.describe() {
             continue;
         }
-        compare(found, expected).map_err(|why| Failure::Compare(format!("output {k}: {why}")))?;
+        compare(found, expected, absolute).map_err(|why| Failure::Compare(format!("output {k}: {why}")))?;
     }
     Ok(())
 }
@@ -194,23 +200,25 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn compare(found: &Datum, expected: &Datum) -> Result<(), String> {
+fn compare(found: &Datum, expected: &Datum, absolute: f64) -> Result<(), String> {
     match (found, expected) {
-        (Datum::Tensor(a), Datum::Tensor(b)) => compare_tensors(a, b),
-        (Datum::Seq(a), Datum::Seq(b)) if a.len() == b.len() => {
-            a.iter().zip(b).enumerate().try_for_each(|(k, (a, b))| compare(a, b).map_err(|why| format!("[{k}] {why}")))
-        }
+        (Datum::Tensor(a), Datum::Tensor(b)) => compare_tensors(a, b, absolute),
+        (Datum::Seq(a), Datum::Seq(b)) if a.len() == b.len() => a
+            .iter()
+            .zip(b)
+            .enumerate()
+            .try_for_each(|(k, (a, b))| compare(a, b, absolute).map_err(|why| format!("[{k}] {why}"))),
         (Datum::Opt(None), Datum::Opt(None)) => Ok(()),
-        (Datum::Opt(Some(a)), Datum::Opt(Some(b))) => compare(a, b),
+        (Datum::Opt(Some(a)), Datum::Opt(Some(b))) => compare(a, b, absolute),
         (Datum::Map { keys: a, values: v }, Datum::Map { keys: b, values: w }) if v.len() == w.len() => {
-            compare_tensors(a, b)?;
-            v.iter().zip(w).try_for_each(|(a, b)| compare(a, b))
+            compare_tensors(a, b, absolute)?;
+            v.iter().zip(w).try_for_each(|(a, b)| compare(a, b, absolute))
         }
         _ => Err(format!("expected {}, found {}", expected.describe(), found.describe())),
     }
 }
 
-fn compare_tensors(found: &Tensor, expected: &Tensor) -> Result<(), String> {
+fn compare_tensors(found: &Tensor, expected: &Tensor, absolute: f64) -> Result<(), String> {
     if (found.dtype(), found.shape()) != (expected.dtype(), expected.shape()) {
         let (a, b) = (expected, found);
         return Err(format!("expected {}{:?}, found {}{:?}", a.dtype(), a.shape(), b.dtype(), b.shape()));
@@ -224,7 +232,7 @@ fn compare_tensors(found: &Tensor, expected: &Tensor) -> Result<(), String> {
         };
     }
     let (a, b) = (expected.to_f64s(), found.to_f64s());
-    match a.iter().zip(&b).position(|(a, b)| !close(*a, *b)) {
+    match a.iter().zip(&b).position(|(a, b)| !close(*a, *b, absolute)) {
         Some(at) => Err(format!("element {at}: expected {}, found {}", a[at], b[at])),
         None => Ok(()),
     }
@@ -234,9 +242,9 @@ fn integer(tensor: &Tensor, at: usize) -> i64 {
     tensor.get(at).map_or(0, |s| s.as_i64())
 }
 
-fn close(expected: f64, found: f64) -> bool {
+fn close(expected: f64, found: f64, absolute: f64) -> bool {
     if expected.is_nan() || found.is_nan() {
         return expected.is_nan() && found.is_nan();
     }
-    expected == found || (expected - found).abs() <= ABSOLUTE + RELATIVE * expected.abs()
+    expected == found || (expected - found).abs() <= absolute + RELATIVE * expected.abs()
 }
