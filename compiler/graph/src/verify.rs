@@ -53,6 +53,7 @@ mod point;
 mod rule;
 mod tables;
 
+pub use nesting::for_each_dim;
 pub use point::is_defined_on;
 pub use rule::{Place, Rule, Violation};
 

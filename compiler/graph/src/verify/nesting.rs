@@ -126,7 +126,7 @@ fn deepest_within(mut items: Vec<(Item<'_>, usize)>) -> Option<Vec<(&Graph, Stri
 }
 
 /// Calls `visit` for every size that a node's operation mentions itself (not its bodies, operands or results).
-pub(super) fn for_each_dim<'a>(node: &'a Node, visit: &mut dyn FnMut(&'a Dim)) {
+pub fn for_each_dim<'a>(node: &'a Node, visit: &mut dyn FnMut(&'a Dim)) {
     let in_exprs = |exprs: &'a Exprs, visit: &mut dyn FnMut(&'a Dim)| {
         exprs.iter().for_each(|(_, expr)| {
             if let Expr::Dim(dim) = expr {
