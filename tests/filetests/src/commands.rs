@@ -2,6 +2,7 @@
 
 mod eval;
 mod parse;
+mod pass;
 mod verify;
 
 use crate::Case;
@@ -13,4 +14,4 @@ pub struct Command {
 }
 
 /// All commands.
-pub const COMMANDS: &[Command] = &[eval::COMMAND, parse::COMMAND, verify::COMMAND];
+pub const COMMANDS: &[Command] = &[eval::COMMAND, parse::COMMAND, pass::COMMAND, pass::PIPELINE, verify::COMMAND];

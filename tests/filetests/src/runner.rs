@@ -42,7 +42,8 @@ fn run_file(file: &Path) -> Result<(), String> {
         return Err("  no line `; test NAME`".to_string());
     }
     let mut right = given.clone();
-    for name in given.commands() {
+    for line in given.commands() {
+        let name = line.split(' ').next().unwrap_or(line);
         let command = COMMANDS.iter().find(|command| command.name == name);
         let command = command.ok_or_else(|| format!("  unknown command `{name}`"))?;
         right = (command.run)(&right).map_err(|error| format!("  {name}: {error}"))?;

@@ -11,7 +11,7 @@ use crate::{Case, Command, registry};
 
 pub const COMMAND: Command = Command { name: "eval", run };
 
-const PREFIX: &str = "eval(";
+pub(super) const PREFIX: &str = "eval(";
 
 fn run(case: &Case) -> Result<Case, String> {
     let model = text::parse(&case.body, &registry()).map_err(|error| error.to_string())?;
@@ -30,14 +30,14 @@ fn run(case: &Case) -> Result<Case, String> {
 }
 
 /// The inputs of a line after its opening parenthesis: their text in printed form, and their values.
-fn parse_inputs(rest: &str) -> Result<(String, Vec<Datum>), String> {
+pub(super) fn parse_inputs(rest: &str) -> Result<(String, Vec<Datum>), String> {
     let open = format!("({rest}");
     let mut c = Cursor::new(&open).map_err(|error| error.to_string())?;
     let inputs = c.list("(", ")", parse_datum).map_err(|error| error.to_string())?;
     Ok((print_list(&inputs), inputs))
 }
 
-fn outcome(model: &Model, inputs: &[Datum]) -> String {
+pub(super) fn outcome(model: &Model, inputs: &[Datum]) -> String {
     match eval::model(model, inputs) {
         Ok(outputs) => print_list(&outputs),
         Err(error) => format!("error: {error}"),

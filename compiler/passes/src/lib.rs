@@ -1,0 +1,26 @@
+//! Passes: they bring an imported model into normal form. What it computes stays the same; nothing here decides what shares
+//! a kernel, or how anything is laid out.
+//!
+//! [`PIPELINE`] is the order, [`run_pipeline`] runs it until a whole round changes nothing. A pass is one file with one
+//! `const PASS`; most are a rule that looks at one node and what it reads ([`rewrite`]), so that they work inside bodies too.
+//! Bodies of regions are never edited.
+//!
+//! ```text
+//! let report = passes::run_pipeline(&mut model, &Options::default())?;
+//! ```
+
+mod algebra;
+mod cse;
+mod dce;
+mod error;
+mod facts;
+mod fold;
+mod liveness;
+mod no_op;
+mod pipeline;
+mod rewrite;
+mod shape_arithmetic;
+
+pub use error::PassError;
+pub use pipeline::{Changes, Ctx, Options, PIPELINE, Pass, PassReport, Report, drop_dead, run_pass, run_pipeline};
+pub use shape_arithmetic::shape_arithmetic;

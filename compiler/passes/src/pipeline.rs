@@ -1,0 +1,166 @@
+//! The pipeline: the passes in order, and how they run.
+
+use graph::builder::Limits;
+use graph::graph::Model;
+use graph::verify;
+
+use crate::PassError;
+use crate::{algebra, cse, dce, fold, no_op};
+
+/// One step of the pipeline.
+pub struct Pass {
+    pub name: &'static str,
+    pub run: fn(&mut Model, &Ctx<'_>) -> Result<Changes, PassError>,
+    /// What it is for.
+    pub reason: &'static str,
+    /// Passes that must come earlier in a round.
+    pub after: &'static [&'static str],
+    /// Passes that must come later in a round.
+    pub before: &'static [&'static str],
+}
+
+/// How often a pass changed something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes(pub usize);
+
+/// What passes may ask of their caller.
+pub struct Ctx<'a> {
+    pub options: &'a Options,
+}
+
+/// What the caller decides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// End after this pass, in the first round.
+    pub stop_after: Option<String>,
+    /// Bytes by which a folded constant may exceed what it is made of.
+    pub fold_bytes: usize,
+    /// Bounds on what a pass may build.
+    pub limits: Limits,
+    /// Sweeps over the graph in one pass.
+    pub sweeps: usize,
+    /// Rounds of the pipeline.
+    pub rounds: usize,
+    /// Verify after every pass, not only at the end.
+    pub verify_between: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            stop_after: None,
+            fold_bytes: 1 << 22,
+            limits: Limits::default(),
+            sweeps: 64,
+            rounds: 16,
+            verify_between: cfg!(debug_assertions),
+        }
+    }
+}
+
+/// What the passes did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// In the order of the pipeline, all rounds summed.
+    pub passes: Vec<PassReport>,
+    /// Rounds that were run; the last one changed nothing, unless the pipeline was stopped.
+    pub rounds: usize,
+}
+
+/// What one pass did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassReport {
+    pub name: &'static str,
+    pub changes: usize,
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts: Vec<String> = self.passes.iter().map(|p| format!("{} {}", p.name, p.changes)).collect();
+        write!(f, "{} in {} rounds", parts.join(", "), self.rounds)
+    }
+}
+
+/// The passes of a round, in order.
+pub const PIPELINE: &[Pass] = &[fold::PASS, no_op::PASS, algebra::PASS, cse::PASS, dce::PASS];
+
+/// Runs the pipeline until a round changes nothing, or up to [`Options::stop_after`]. The model is verified at the end.
+pub fn run_pipeline(model: &mut Model, options: &Options) -> Result<Report, PassError> {
+    if let Some(stop) = &options.stop_after {
+        find(stop)?;
+    }
+    let ctx = Ctx { options };
+    let mut report = Report::default();
+    report.passes = PIPELINE.iter().map(|p| PassReport { name: p.name, changes: 0 }).collect();
+    for _ in 0..options.rounds {
+        let mut total = 0;
+        report.rounds += 1;
+        for (pass, entry) in PIPELINE.iter().zip(&mut report.passes) {
+            let Changes(count) = (pass.run)(model, &ctx)?;
+            entry.changes += count;
+            total += count;
+            if options.verify_between && count > 0 {
+                check(model, pass.name)?;
+            }
+            if options.stop_after.as_deref() == Some(pass.name) {
+                check(model, pass.name)?;
+                return Ok(report);
+            }
+        }
+        if total == 0 {
+            check(model, "pipeline")?;
+            return Ok(report);
+        }
+    }
+    Err(PassError::Unsettled { rounds: options.rounds })
+}
+
+/// Runs one pass, and verifies the model.
+pub fn run_pass(model: &mut Model, name: &str, options: &Options) -> Result<Changes, PassError> {
+    let pass = find(name)?;
+    let changes = (pass.run)(model, &Ctx { options })?;
+    check(model, pass.name)?;
+    Ok(changes)
+}
+
+/// Drops what no output needs, as the passes leave it behind, and verifies the model.
+pub fn drop_dead(model: &mut Model, options: &Options) -> Result<Changes, PassError> {
+    run_pass(model, dce::PASS.name, options)
+}
+
+fn find(name: &str) -> Result<&'static Pass, PassError> {
+    PIPELINE.iter().find(|p| p.name == name).ok_or_else(|| {
+        let known: Vec<&str> = PIPELINE.iter().map(|p| p.name).collect();
+        PassError::UnknownPass { found: name.to_string(), known: known.join(", ") }
+    })
+}
+
+fn check(model: &Model, pass: &'static str) -> Result<(), PassError> {
+    let violations = verify::model(model).err().unwrap_or_default();
+    match violations.first().cloned() {
+        None => Ok(()),
+        Some(first) => Err(PassError::Broken { pass, first: Box::new(first), violations }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_stand_where_they_must() {
+        let position = |name: &str| PIPELINE.iter().position(|p| p.name == name);
+        for (here, pass) in PIPELINE.iter().enumerate() {
+            assert_eq!(position(pass.name), Some(here), "{} stands twice", pass.name);
+            pass.after.iter().for_each(|other| assert!(position(other).unwrap() < here, "{} {other}", pass.name));
+            pass.before.iter().for_each(|other| assert!(position(other).unwrap() > here, "{} {other}", pass.name));
+        }
+    }
+
+    #[test]
+    fn an_unknown_pass_is_refused() {
+        let options = Options { stop_after: Some("magic".to_string()), ..Options::default() };
+        let error = run_pipeline(&mut Model::default(), &options).unwrap_err();
+        assert!(error.to_string().starts_with("there is no pass magic; there are fold, "), "{error}");
+    }
+}
