@@ -13,6 +13,8 @@ use crate::compare::{SUITE, outputs};
 pub enum Stage {
     /// The evaluator on the imported graph.
     Eval,
+    /// The evaluator on what the passes make of it.
+    Passes,
     /// The evaluator on the plan, with no kernel family.
     Plan,
     /// The same with every buffer apart and poisoned.
@@ -24,6 +26,7 @@ impl Stage {
     pub fn from_name(name: &str) -> Option<Stage> {
         match name {
             "eval" => Some(Stage::Eval),
+            "passes" => Some(Stage::Passes),
             "plan" => Some(Stage::Plan),
             "poison" => Some(Stage::Poison),
             _ => None,
@@ -54,6 +57,11 @@ pub enum NoCode {}
 fn results(model: &Model, inputs: &[Datum], stage: Stage) -> Result<Vec<Datum>, String> {
     if stage == Stage::Eval {
         return graph::eval::model(model, inputs).map_err(|e| format!("eval: {e}"));
+    }
+    if stage == Stage::Passes {
+        let mut model = model.clone();
+        passes::run_pipeline(&mut model, &passes::Options::default()).map_err(|e| format!("passes: {e}"))?;
+        return graph::eval::model(&model, inputs).map_err(|e| format!("eval: {e}"));
     }
     let none: &[&dyn Claimant<Code = NoCode>] = &[];
     let planned = plan::plan_model(model, none).map_err(|e| format!("plan: {e}"))?;
