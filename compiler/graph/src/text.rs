@@ -39,6 +39,7 @@ pub mod ty;
 
 use std::collections::BTreeMap;
 
+pub use constant::parse_blob;
 pub use error::{ParseError, ParseErrorKind};
 pub use model::{parse, parse_graph, parse_graph_at, print, print_graph, print_graph_at};
 

@@ -32,6 +32,9 @@ pub mod quantize;
 #[path = "rnn.rs"]
 pub mod rnn;
 
+#[path = "rnn_steps.rs"]
+pub mod rnn_steps;
+
 #[path = "softmax.rs"]
 pub mod softmax;
 

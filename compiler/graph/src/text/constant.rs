@@ -67,7 +67,12 @@ fn parse_splat(c: &mut Cursor<'_>, result: Option<&TensorType>) -> Result<Scalar
     parse_scalar(c, dtype)
 }
 
-fn parse_blob(c: &mut Cursor<'_>, result: Option<&TensorType>, registry: &Registry<'_>) -> Result<Blob, ParseError> {
+/// Reads a blob after the word `blob`: dtype and shape, if they are not those of the result, and the hash.
+pub fn parse_blob(
+    c: &mut Cursor<'_>,
+    result: Option<&TensorType>,
+    registry: &Registry<'_>,
+) -> Result<Blob, ParseError> {
     let (dtype, shape) = parse_tensor_type_or(c, result)?;
     let pos = c.pos();
     let Token::Bytes(bytes) = c.advance() else {
