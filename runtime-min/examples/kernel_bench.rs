@@ -1,4 +1,6 @@
 //! Prints GFLOP/s of the kernels at the shapes of ResNet-50 and BERT, next to the measured multiply-add peak of one core.
+#![allow(unsafe_code, reason = "times raw vector instructions")]
+#![allow(clippy::print_stdout, reason = "a program that prints")]
 use runtime_min::cpu::conv::{Conv2d, conv};
 use runtime_min::cpu::depthwise::depthwise;
 use runtime_min::cpu::gemm::{Gemm, gemm};

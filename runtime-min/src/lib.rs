@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod datum;
 pub mod engine;
 pub mod error;
+pub mod exchange;
 pub mod half_elements;
 pub mod half_round;
 pub mod memory;

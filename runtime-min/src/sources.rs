@@ -61,6 +61,7 @@ files! {
     "datum.rs"
     "engine.rs"
     "error.rs"
+    "exchange.rs"
     "half_elements.rs"
     "half_round.rs"
     "memory.rs"

@@ -221,12 +221,13 @@ fn claimed_call(
         .zip(&site.launch.reads)
         .map(|(slice, view)| if by_number { slice.clone() } else { offset(view, site, slice.clone()) })
         .collect();
+    let values: Vec<TokenStream> = own_sizes.iter().map(|s| quote!(runtime::cpu::scalar::count(#s))).collect();
+    let call = family_call(site, &claimed.code, &values)?;
     let workspace = match &site.workspace {
+        _ if !call.to_string().contains("workspace") => TokenStream::new(),
         Some(workspace) => quote!(let workspace: &mut [f32] = #workspace;),
         None => quote!(let workspace: &mut [f32] = &mut [];),
     };
-    let values: Vec<TokenStream> = own_sizes.iter().map(|s| quote!(runtime::cpu::scalar::count(#s))).collect();
-    let call = family_call(site, &claimed.code, &values)?;
     let epilogue = format_ident!("e{id}");
     Ok(quote! {{
         let isa = runtime::cpu::isa::Isa::detect();

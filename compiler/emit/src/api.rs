@@ -377,7 +377,8 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
                     continue;
                 }
                 Form::Datum => {
-                    lengths.extend(self.checked(port, &quote!(inputs.#name)));
+                    let checked = self.checked(port, &quote!(inputs.#name));
+                    lengths.extend(quote!(let #name = #checked;));
                     shapes.push(quote!(&#name.shape));
                     io.extend(match is_tensor(self.cx.plan, port.border) {
                         true => quote!(#name: &#name.data,),
@@ -392,13 +393,12 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
         (lengths, shapes, io)
     }
 
-    /// A statement that gives the tensor in a datum the port's name, or refuses it.
+    /// The tensor in a datum, checked, as an expression.
     fn checked(&self, port: &Port<'_>, datum: &TokenStream) -> TokenStream {
         let Some(ty) = port.border.ty.as_tensor() else { return TokenStream::new() };
-        let (name, label) = (port.name, Literal::string(&one_line(&port.border.name)));
-        let dtype = datum_dtype(ty.dtype);
+        let (label, dtype) = (Literal::string(&one_line(&port.border.name)), datum_dtype(ty.dtype));
         let expected = Literal::string(&format!("{} {}", ty.dtype, shape_text(self.cx, port.border)));
-        quote!(let #name = bridge::input_tensor(#datum, #label, #expected, #dtype)?;)
+        quote!(bridge::input_tensor(#datum, #label, #expected, #dtype)?)
     }
 
     fn print_states(&self) -> TokenStream {

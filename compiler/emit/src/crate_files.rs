@@ -34,7 +34,7 @@ pub fn emit_crate<C>(plan: &Plan<C>, target: &dyn TargetPrinter<C>, options: &Op
     let items = &model.root;
     let root = quote! {
         #lints
-        #[allow(dead_code, reason = "copied as a whole; a model needs a part of it")]
+        #[allow(unused, reason = "copied as a whole; a model needs a part of it")]
         mod runtime;
         #items
     };
@@ -75,7 +75,7 @@ pub fn emit_modules<C>(
     }
     add_runtime(&mut files, "src/runtime", &printed, &header(options))?;
     let root = quote! {
-        #[allow(dead_code, reason = "copied as a whole; the models need a part of it")]
+        #[allow(unused, reason = "copied as a whole; the models need a part of it")]
         pub mod runtime;
         #modules
 
@@ -126,7 +126,7 @@ fn add_module(files: &mut Files, folder: &str, model: &ModelFiles, options: &Opt
             use super::runtime;
         ),
         false => quote! {
-            #[allow(dead_code, reason = "copied as a whole; a model needs a part of it")]
+            #[allow(unused, reason = "copied as a whole; a model needs a part of it")]
             mod runtime;
         },
     };
@@ -153,9 +153,18 @@ fn root_text(path: &str, options: &Options, docs: &[String], root: TokenStream) 
 /// Copies what the models need of the runtime, and gathers it in a module.
 fn add_runtime(files: &mut Files, folder: &str, models: &[ModelFiles], header: &str) -> Result<(), EmitError> {
     let mut paths: BTreeSet<&str> = RUNTIME.iter().copied().collect();
-    paths.extend(models.iter().flat_map(|m| m.runtime.iter().copied()));
-    if models.iter().any(|m| m.half) {
-        paths.insert("half_elements.rs");
+    let half = models.iter().any(|m| m.half);
+    for path in models.iter().flat_map(|m| m.runtime.iter().copied()) {
+        // A folder stands for all of its files.
+        let inside = format!("{path}/");
+        paths.extend(runtime_min::sources::paths().filter(|p| *p == path || p.starts_with(&inside)));
+        if !runtime_min::sources::paths().any(|p| p == path || p.starts_with(&inside)) {
+            return Err(EmitError::Runtime { path: path.to_string() });
+        }
+    }
+    match half {
+        true => paths.extend(["half_elements.rs"]),
+        false => paths.retain(|p| !p.starts_with("half_")),
     }
     let mut modules: BTreeSet<String> = BTreeSet::new();
     for path in paths {

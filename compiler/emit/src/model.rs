@@ -104,7 +104,8 @@ pub fn print_model<C>(
     let (inputs, outputs) = (borders(&plan.inputs), borders(&plan.outputs));
     let docs = docs(plan, target.name(), &inputs, &outputs);
     let is_half = |d: DType| matches!(d, DType::F16 | DType::BF16);
-    let half = plan.buffers.iter().any(|b| is_half(b.dtype));
+    let inside = |items: &TokenStream| mentions_module(items, "half") || mentions_module(items, "half_round");
+    let half = plan.buffers.iter().any(|b| is_half(b.dtype)) || kernels.iter().any(|k| inside(&k.items));
     let runtime = target.runtime_files(plan);
     Ok(ModelFiles { root, docs, files, weights, watched, runtime, hosts, half, borders: (inputs, outputs) })
 }
@@ -146,7 +147,7 @@ fn root(api: &TokenStream) -> TokenStream {
         }
     }
     quote! {
-        #[allow(clippy::all, clippy::pedantic, dead_code, reason = "printed from the plan, not meant to be read line by line")]
+        #[allow(clippy::all, clippy::pedantic, unused, reason = "loops printed from the plan")]
         mod kernels;
         mod plan;
         mod weights;

@@ -44,6 +44,7 @@ pub trait TargetPrinter<C> {
     /// `runtime::cpu::…`.
     fn call(&self, plan: &Plan<C>, call: &Call<'_>) -> Result<TokenStream, EmitError>;
 
-    /// Files of the runtime that the kernels and calls need beyond those every crate has, as paths under `runtime-min/src`.
+    /// Files of the runtime that the kernels and calls need beyond those every crate has, as paths under `runtime-min/src`; a
+    /// folder stands for all of its files, and files `half_*` are left out where no 16-bit float occurs.
     fn runtime_files(&self, plan: &Plan<C>) -> Vec<&'static str>;
 }

@@ -149,7 +149,7 @@ impl Builder {
         let epilogue = Kernel { params: 0, operands: Vec::new(), results: Vec::new(), body: Body::Compact };
         let plan = &mut self.plan;
         let id = *self.codes.entry(code).or_insert_with(|| {
-            let claimed = Claimed { code, operands: 0, derived: 0, sizes: 0, results: 1, epilogue };
+            let claimed = Claimed { code, operands: 0, derived: 0, sizes: 0, results: 1, epilogue: Some(epilogue) };
             plan.codes.push(Code::Claimed(claimed));
             CodeId(plan.codes.len() as u32 - 1)
         });

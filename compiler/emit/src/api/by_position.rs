@@ -23,8 +23,8 @@ impl<C> Api<'_, '_, C> {
             };
             if !is_tensor(self.cx.plan, port.border) {
                 let shape = format_ident!("{name}_shape");
-                let check = self.checked(port, &quote!(#name));
-                checks.extend(quote!(let #shape = { #check &#name.shape };));
+                let checked = self.checked(port, &quote!(#name));
+                checks.extend(quote!(let #shape = &#checked.shape;));
                 shapes.push(quote!(#shape));
                 io.extend(quote!(#name,));
                 continue;
@@ -32,7 +32,7 @@ impl<C> Api<'_, '_, C> {
             let (check, memory, ty) =
                 (self.checked(port, &quote!(#name)), format_ident!("{name}_memory"), storage(ty.dtype));
             checks.extend(quote! {
-                #check
+                let #name = #check;
                 let #memory = bridge::aligned(&#name.data).map_err(StepError::at_border)?;
             });
             memories.extend(quote!(#name: #memory.whole::<#ty>().map_err(StepError::at_border)?,));

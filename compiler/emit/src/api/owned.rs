@@ -162,8 +162,8 @@ impl<C> Api<'_, '_, C> {
             let name = port.name;
             if matches!(port.border.ty, Type::Tensor(_)) {
                 let tensor = format_ident!("{name}_tensor");
-                let check = self.checked(port, &quote!(#name));
-                checks.extend(quote!(let #tensor = { #check #name };));
+                let checked = self.checked(port, &quote!(#name));
+                checks.extend(quote!(let #tensor = #checked;));
                 shapes.push(quote!(&#tensor.shape));
                 let target = match &port.form {
                     Form::Static { .. } => Some(quote!(self.owned.#name.as_mut_slice())),
@@ -219,7 +219,8 @@ impl<C> Api<'_, '_, C> {
                     io.extend(io_field(name, tensor.dtype, &quote!(&self.owned.#name.0)));
                 }
                 Form::Datum => {
-                    checks.extend(self.checked(port, &quote!(&self.owned.#name)));
+                    let checked = self.checked(port, &quote!(&self.owned.#name));
+                    checks.extend(quote!(let #name = #checked;));
                     shapes.push(quote!(&#name.shape));
                     io.extend(match is_tensor(self.cx.plan, port.border) {
                         true => quote!(#name: &#name.data,),

@@ -1,0 +1,128 @@
+//! How far outputs are from what is expected.
+
+use graph::datum::Datum;
+use graph::dtype::DType;
+use graph::tensor::Tensor;
+
+/// Distance of one output.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Distance {
+    /// Greatest absolute difference.
+    pub max_abs: f64,
+    /// Root of the sum of squared differences over that of the expected values.
+    pub relative_l2: f64,
+    /// Greatest difference in units of the last place.
+    pub max_ulp: f64,
+}
+
+/// Distance of two values; a text where they are not comparable or differ where nothing may.
+pub fn distance(found: &Datum, expected: &Datum) -> Result<Distance, String> {
+    match (found, expected) {
+        (Datum::Tensor(f), Datum::Tensor(e)) => tensors(f, e),
+        (Datum::Seq(f), Datum::Seq(e)) if f.len() == e.len() => {
+            f.iter().zip(e).try_fold(Distance::default(), |worst, (f, e)| Ok(worst.max(distance(f, e)?)))
+        }
+        (Datum::Opt(None), Datum::Opt(None)) => Ok(Distance::default()),
+        (Datum::Opt(Some(f)), Datum::Opt(Some(e))) => distance(f, e),
+        (Datum::Map { keys: fk, values: f }, Datum::Map { keys: ek, values: e }) if f.len() == e.len() => {
+            let keys = tensors(fk, ek)?;
+            f.iter().zip(e).try_fold(keys, |worst, (f, e)| Ok(worst.max(distance(f, e)?)))
+        }
+        (f, e) => Err(format!("found {}, expected {}", f.describe(), e.describe())),
+    }
+}
+
+impl Distance {
+    fn max(self, other: Distance) -> Distance {
+        Distance {
+            max_abs: self.max_abs.max(other.max_abs),
+            relative_l2: self.relative_l2.max(other.relative_l2),
+            max_ulp: self.max_ulp.max(other.max_ulp),
+        }
+    }
+}
+
+fn tensors(found: &Tensor, expected: &Tensor) -> Result<Distance, String> {
+    if found.dtype() != expected.dtype() || found.shape() != expected.shape() {
+        let (f, e) = (Datum::Tensor(found.clone()), Datum::Tensor(expected.clone()));
+        return Err(format!("found {}, expected {}", f.describe(), e.describe()));
+    }
+    if !found.dtype().is_float() {
+        let equal = found.bytes() == expected.bytes() && found.strings() == expected.strings();
+        return if equal { Ok(Distance::default()) } else { Err("values differ".to_string()) };
+    }
+    let mut out = Distance::default();
+    let (mut error, mut size) = (0f64, 0f64);
+    for (f, e) in found.scalars().zip(expected.scalars()) {
+        let (x, y) = (f.as_f64(), e.as_f64());
+        if y.is_finite() {
+            size += y * y;
+        }
+        if x == y || (x.is_nan() && y.is_nan()) {
+            continue;
+        }
+        let difference = if x.is_finite() && y.is_finite() { (x - y).abs() } else { f64::INFINITY };
+        error += difference * difference;
+        out.max_abs = out.max_abs.max(difference);
+        out.max_ulp = out.max_ulp.max(difference / unit(found.dtype(), y));
+    }
+    out.relative_l2 = if error == 0.0 { 0.0 } else { error.sqrt() / size.sqrt().max(f64::MIN_POSITIVE) };
+    Ok(out)
+}
+
+/// The relative L2 error that an output of this type may have.
+pub fn tolerance(value: &Datum) -> f64 {
+    match value {
+        Datum::Tensor(t) => match t.dtype() {
+            DType::F64 | DType::F32 => 1e-5,
+            DType::F16 => 2e-3,
+            DType::BF16 => 1e-2,
+            _ => 1e-1,
+        },
+        Datum::Seq(items) => items.first().map_or(1e-5, tolerance),
+        Datum::Opt(Some(inner)) => tolerance(inner),
+        Datum::Map { values, .. } => values.first().map_or(1e-5, tolerance),
+        Datum::Opt(None) => 1e-5,
+    }
+}
+
+/// The unit in the last place at a value.
+fn unit(dtype: DType, value: f64) -> f64 {
+    let (digits, lowest) = match dtype {
+        DType::F64 => (52, -1022),
+        DType::F32 => (23, -126),
+        DType::F16 => (10, -14),
+        DType::BF16 => (7, -126),
+        _ => (2, -14),
+    };
+    let exponent = value.abs().log2().floor().max(f64::from(lowest));
+    (exponent - f64::from(digits)).exp2()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(found: &[f32], expected: &[f32], distance: Distance) {
+        let (f, e) = (Tensor::from_f32s(found).into(), Tensor::from_f32s(expected).into());
+        assert_eq!(super::distance(&f, &e), Ok(distance));
+    }
+
+    #[test]
+    fn distances_in_three_measures() {
+        check(&[1.0, 2.0], &[1.0, 2.0], Distance::default());
+        let next = 1.0 + f32::EPSILON;
+        let step = f64::from(f32::EPSILON);
+        check(&[next, 0.0], &[1.0, 0.0], Distance { max_abs: step, relative_l2: step, max_ulp: 1.0 });
+        let far = f64::INFINITY;
+        check(&[f32::NAN], &[1.0], Distance { max_abs: far, relative_l2: far, max_ulp: far });
+        check(&[f32::NAN, f32::INFINITY], &[f32::NAN, f32::INFINITY], Distance::default());
+    }
+
+    #[test]
+    fn integers_must_be_equal() {
+        let (f, e): (Datum, Datum) = (Tensor::from_i64s(&[1]).into(), Tensor::from_i64s(&[2]).into());
+        assert_eq!(distance(&f, &e), Err("values differ".to_string()));
+        assert!(distance(&f, &Datum::Seq(Vec::new())).is_err());
+    }
+}

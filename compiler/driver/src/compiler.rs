@@ -1,0 +1,163 @@
+//! From a model file to a crate or a module: import, plan, emit.
+
+use std::path::{Path, PathBuf};
+
+use backend_cpu::claim::CLAIMANTS;
+use backend_cpu::code::CpuCode;
+use emit::{Files, Options, WeightMode, emit_crate, emit_out_dir, write_crate, write_files};
+use onnx::{DimRange, Imported};
+use plan::plan::Plan;
+
+use crate::cpu::Cpu;
+use crate::error::Error;
+use crate::golden;
+use crate::progress::Progress;
+use crate::report;
+
+/// Settings of one compilation.
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    model: PathBuf,
+    name: Option<String>,
+    import: onnx::Options,
+    weights: WeightMode,
+    golden: bool,
+}
+
+/// A planned model.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// Name of the crate or module.
+    pub name: String,
+    /// File name and hash of the model.
+    pub source: String,
+    pub imported: Imported,
+    pub plan: Plan<CpuCode>,
+}
+
+impl Compiler {
+    /// Compiles this ONNX file.
+    pub fn new(model: impl Into<PathBuf>) -> Compiler {
+        let import = onnx::Options::default();
+        Compiler { model: model.into(), name: None, import, weights: WeightMode::Embed, golden: true }
+    }
+
+    /// Gives a named input dim a size or a range: `8`, `1..64`, `1..`.
+    pub fn dim(mut self, name: &str, range: &str) -> Result<Compiler, Error> {
+        // Points after `@` are for tuning, which the CPU target has none of.
+        let sizes = range.split('@').next().unwrap_or(range);
+        let range: DimRange = sizes.parse().map_err(|_| Error::Option {
+            what: format!("--dim {name}"),
+            expected: "a size, LO..HI or LO..".to_string(),
+            found: format!("{range:?}"),
+        })?;
+        self.import.dims.insert(name.to_string(), range);
+        Ok(self)
+    }
+
+    /// Names the crate or module; otherwise its folder or the model's file does.
+    pub fn name(mut self, name: &str) -> Compiler {
+        self.name = Some(name.to_string());
+        self
+    }
+
+    /// Where the crate has its weights.
+    pub fn weights(mut self, mode: WeightMode) -> Compiler {
+        self.weights = mode;
+        self
+    }
+
+    /// Replaces the settings of the import, dims included.
+    pub fn import_options(mut self, options: onnx::Options) -> Compiler {
+        self.import = options;
+        self
+    }
+
+    /// Whether the crate gets a test against values of the evaluator, where those are cheap.
+    pub fn golden(mut self, wanted: bool) -> Compiler {
+        self.golden = wanted;
+        self
+    }
+
+    /// Imports and plans the model.
+    pub fn compile(&self) -> Result<Compiled, Error> {
+        let progress = Progress::start("importing the model");
+        let imported = onnx::import_file(&self.model, &self.import)?;
+        progress.next("planning");
+        let plan = plan::plan_model(&imported.model, CLAIMANTS)?;
+        progress.end();
+        let stem = self.model.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = emit::names::snake(self.name.as_deref().unwrap_or(&stem));
+        Ok(Compiled { name, source: self.source()?, imported, plan })
+    }
+
+    /// File name and hash of the model.
+    fn source(&self) -> Result<String, Error> {
+        let mut hasher = blake3::Hasher::new();
+        let mut file = std::fs::File::open(&self.model).map_err(|e| Error::file(&self.model, e))?;
+        std::io::copy(&mut file, &mut hasher).map_err(|e| Error::file(&self.model, e))?;
+        let name = self.model.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let hash = hasher.finalize().to_hex();
+        Ok(format!("{name} (blake3 {})", hash.get(..16).unwrap_or_default()))
+    }
+
+    fn options(&self, compiled: &Compiled) -> Result<Options, Error> {
+        let golden = if self.golden { golden::values(compiled)? } else { None };
+        Ok(Options {
+            name: compiled.name.clone(),
+            source: compiled.source.clone(),
+            tool_version: env!("CARGO_PKG_VERSION").to_string(),
+            weights: self.weights,
+            report: report::text(compiled),
+            golden,
+        })
+    }
+
+    /// The files of the crate.
+    pub fn crate_files(&self, compiled: &Compiled) -> Result<Files, Error> {
+        Ok(emit_crate(&compiled.plan, &Cpu, &self.options(compiled)?)?)
+    }
+
+    /// Compiles the model and writes the crate to a folder, whose name becomes the crate's unless another one is set.
+    pub fn emit_crate(&self, folder: impl AsRef<Path>) -> Result<Compiled, Error> {
+        let folder = folder.as_ref();
+        let mut compiled = self.compile()?;
+        if let (None, Some(name)) = (&self.name, folder.file_name()) {
+            compiled.name = emit::names::snake(&name.to_string_lossy());
+        }
+        let progress = Progress::start("writing the crate");
+        let files = self.crate_files(&compiled)?;
+        write_crate(folder, &files)?;
+        progress.end();
+        Ok(compiled)
+    }
+
+    /// Compiles the model to a module under a folder: `NAME.rs` to be included, and what belongs to it. Yields that file's
+    /// path.
+    pub fn emit_module(&self, folder: impl AsRef<Path>) -> Result<PathBuf, Error> {
+        let folder = folder.as_ref();
+        let compiled = self.compile()?;
+        let options = Options { golden: None, ..self.clone().golden(false).options(&compiled)? };
+        let files = emit_out_dir(&compiled.plan, &Cpu, &options)?;
+        write_files(folder, &files)?;
+        Ok(folder.join(format!("{}.rs", compiled.name)))
+    }
+
+    /// For build scripts: [`Compiler::emit_module`] to `OUT_DIR`, and the lines that tell cargo what the module is made from.
+    #[allow(clippy::print_stdout, reason = "cargo reads a build script's standard output")]
+    pub fn emit_module_for_build_script(&self) -> Result<(), Error> {
+        for file in self.watched()? {
+            println!("cargo::rerun-if-changed={}", file.display());
+        }
+        let folder = std::env::var_os("OUT_DIR").ok_or(Error::Variable { name: "OUT_DIR" })?;
+        self.emit_module(Path::new(&folder)).map(|_| ())
+    }
+
+    /// The model's file and those of its external data.
+    pub fn watched(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut out = vec![self.model.clone()];
+        let folder = self.model.parent().unwrap_or(Path::new("."));
+        out.extend(onnx::inspect(&self.model)?.external_files.iter().map(|f| folder.join(f)));
+        Ok(out)
+    }
+}

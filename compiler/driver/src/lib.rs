@@ -1,0 +1,35 @@
+//! onnx2crate: compiles ONNX models to standalone Rust crates.
+//!
+//! The library is what a build script uses; the command line is a thin layer over it.
+//!
+//! ```no_run
+//! // build.rs
+//! fn main() -> Result<(), onnx2crate::Error> {
+//!     onnx2crate::Compiler::new("digits.onnx").dim("batch", "1..64")?.emit_module_for_build_script()
+//! }
+//! ```
+//!
+//! then `include!(concat!(env!("OUT_DIR"), "/digits.rs"));` gives a module `digits`.
+//!
+//! - [`compiler`]: import, plan, emit. [`cpu`]: the CPU target as emission sees it. [`golden`]: values for the crate's test.
+//! - [`inspect`], [`verify`], [`bench`]: the subcommands. [`crate_run`]: builds crates and runs them. [`compare`]: errors.
+//! - [`render`], [`progress`]: what is shown.
+
+pub mod bench;
+pub mod compare;
+pub mod compiler;
+pub mod cpu;
+pub mod crate_run;
+pub mod datums;
+pub mod error;
+pub mod golden;
+pub mod inspect;
+pub mod progress;
+pub mod render;
+pub mod report;
+pub mod samples;
+pub mod verify;
+
+pub use compiler::{Compiled, Compiler};
+pub use emit::WeightMode;
+pub use error::Error;

@@ -1,0 +1,204 @@
+//! The command line.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use onnx2crate::{Compiler, Error, WeightMode, bench, inspect, render, verify};
+
+/// Compiles an ONNX model to a standalone Rust crate.
+#[derive(Debug, Parser)]
+#[command(
+    name = "onnx2crate",
+    version,
+    after_help = "Also: onnx2crate inspect MODEL.onnx, onnx2crate verify MODEL.onnx, onnx2crate bench MODEL.onnx; each has --help."
+)]
+struct Compile {
+    #[command(flatten)]
+    model: Model,
+    /// Folder of the crate; an existing one is replaced if onnx2crate made it.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Name of the crate; otherwise the folder's.
+    #[arg(long)]
+    name: Option<String>,
+}
+
+/// The other commands.
+#[derive(Debug, Parser)]
+#[command(name = "onnx2crate", version)]
+struct Other {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows inputs, outputs, operators, parameters and what is not supported.
+    Inspect {
+        #[command(flatten)]
+        model: Model,
+    },
+    /// Builds the crate and compares its outputs with test data, or with the evaluator on random inputs.
+    Verify {
+        #[command(flatten)]
+        model: Model,
+        /// Folders with input_M.pb and output_M.pb, or with test_data_set_N of them.
+        #[arg(long, value_name = "FOLDER", num_args = 1..)]
+        data: Vec<PathBuf>,
+        /// Greatest relative L2 error; otherwise 1e-5 for f32, more for narrower types.
+        #[arg(long, value_name = "ERROR")]
+        tolerance: Option<f64>,
+    },
+    /// Builds the crate and times its calls.
+    Bench {
+        #[command(flatten)]
+        model: Model,
+        /// Ends with one line that is a JSON object.
+        #[arg(long)]
+        json: bool,
+        /// How long to measure.
+        #[arg(long, default_value_t = 3.0)]
+        seconds: f64,
+    },
+}
+
+/// The model and how to import it.
+#[derive(Debug, Args)]
+struct Model {
+    /// The ONNX file.
+    #[arg(value_name = "MODEL.onnx")]
+    model: PathBuf,
+    /// What the crate is for.
+    #[arg(long, value_enum, default_value_t = Target::Cpu)]
+    target: Target,
+    /// Size or range of a named dim: batch=8, batch=1..64, batch=1.. .
+    #[arg(long = "dim", value_name = "NAME=VALUES")]
+    dims: Vec<String>,
+    /// Where the crate has its weights.
+    #[arg(long, value_enum, default_value_t = Weights::Embed)]
+    weights: Weights,
+    /// External data may be behind symbolic or hard links.
+    #[arg(long)]
+    allow_external_links: bool,
+    /// Greatest rank of a tensor.
+    #[arg(long)]
+    limit_rank: Option<usize>,
+    /// Most elements of a tensor of known size.
+    #[arg(long)]
+    limit_elements: Option<i64>,
+    /// Most bytes that folding of constants may make.
+    #[arg(long)]
+    limit_fold_bytes: Option<usize>,
+    /// Deepest nesting of bodies.
+    #[arg(long)]
+    limit_nesting: Option<usize>,
+    /// Most nodes, those of functions counted once a call.
+    #[arg(long)]
+    limit_nodes: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Target {
+    Cpu,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Weights {
+    Embed,
+    File,
+}
+
+impl Model {
+    fn import_options(&self) -> onnx::Options {
+        let mut options = onnx::Options { allow_external_links: self.allow_external_links, ..Default::default() };
+        let set = |slot: &mut usize, value: Option<usize>| *slot = value.unwrap_or(*slot);
+        set(&mut options.limits.rank, self.limit_rank);
+        set(&mut options.limits.nesting, self.limit_nesting);
+        set(&mut options.limits.fold_bytes, self.limit_fold_bytes);
+        options.limits.elements = self.limit_elements.unwrap_or(options.limits.elements);
+        set(&mut options.nodes, self.limit_nodes);
+        options
+    }
+
+    fn compiler(&self) -> Result<Compiler, Error> {
+        let Target::Cpu = self.target;
+        let weights = match self.weights {
+            Weights::Embed => WeightMode::Embed,
+            Weights::File => WeightMode::File,
+        };
+        let mut compiler = Compiler::new(&self.model).import_options(self.import_options()).weights(weights);
+        for dim in &self.dims {
+            let (name, range) = dim.split_once('=').ok_or_else(|| Error::Option {
+                what: "--dim".to_string(),
+                expected: "NAME=VALUES".to_string(),
+                found: format!("{dim:?}"),
+            })?;
+            compiler = compiler.dim(name, range)?;
+        }
+        Ok(compiler)
+    }
+}
+
+fn main() -> ExitCode {
+    let first = std::env::args().nth(1).unwrap_or_default();
+    let outcome = match ["inspect", "verify", "bench"].contains(&first.as_str()) {
+        true => run(Other::parse().command),
+        false => compile(&Compile::parse()),
+    };
+    match outcome {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            show_error(&render::error(&error, std::io::stderr().is_terminal()));
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+fn compile(compile: &Compile) -> Result<u8, Error> {
+    let mut compiler = compile.model.compiler()?;
+    if let Some(name) = &compile.name {
+        compiler = compiler.name(name);
+    }
+    let compiled = compiler.emit_crate(&compile.out)?;
+    let warnings = compiled.imported.warnings.iter().map(|w| format!("warning: {}\n", w.fault));
+    show_error(&warnings.collect::<String>());
+    show(&format!("{}: crate `{}` from {}\n", compile.out.display(), compiled.name, compiled.source));
+    show(&format!("{}\n", onnx2crate::report::text(&compiled)));
+    Ok(0)
+}
+
+fn run(command: Command) -> Result<u8, Error> {
+    match command {
+        Command::Inspect { model } => {
+            let options = model.import_options();
+            show(&inspect::text(&model.model, &options)?);
+            match onnx::import_file(&model.model, &options) {
+                Ok(_) => Ok(0),
+                Err(problems) => Err(problems.into()),
+            }
+        }
+        Command::Verify { model, data, tolerance } => {
+            let lines = verify::verify(&model.compiler()?, &data, tolerance)?;
+            show(&verify::table(&lines));
+            Ok(u8::from(lines.iter().any(|l| !l.passed)))
+        }
+        Command::Bench { model, json, seconds } => {
+            let text = bench::bench(&model.compiler()?, seconds)?;
+            let lines: Vec<&str> = text.lines().filter(|l| json || !l.starts_with('{')).collect();
+            show(&format!("{}\n", lines.join("\n")));
+            Ok(0)
+        }
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "the command line's answer")]
+fn show(text: &str) {
+    print!("{text}");
+}
+
+#[allow(clippy::print_stderr, reason = "the command line's messages")]
+fn show_error(text: &str) {
+    eprint!("{text}");
+}

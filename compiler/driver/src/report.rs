@@ -1,0 +1,91 @@
+//! The report of a crate: what runs where, and what memory it takes.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use backend_cpu::code::CpuCode;
+use plan::plan::{Action, Block, Code, Plan};
+
+use crate::compiler::Compiled;
+
+/// The report as Markdown.
+pub fn text(compiled: &Compiled) -> String {
+    let plan = &compiled.plan;
+    let mut counts = Counts::default();
+    counts.block(plan, &plan.body);
+    let mut out = String::new();
+    let _ = writeln!(out, "| steps | number |\n|---|---|");
+    for (kind, number) in &counts.kinds {
+        let _ = writeln!(out, "| {kind} | {number} |");
+    }
+    let weights: usize = plan.weights.iter().map(|w| w.shape.iter().product::<usize>()).sum();
+    let sizes = emit::size::SizeTable::new(&plan.symbols);
+    let _ = writeln!(
+        out,
+        "\nMemory: {} bytes of intermediate values, {weights} elements of weights.",
+        sizes.text(&plan.arena)
+    );
+    if !counts.generic.is_empty() {
+        let _ = writeln!(out, "\nRun by generic loop nests, for no kernel family takes them:\n");
+        for name in &counts.generic {
+            let _ = writeln!(out, "- {}", emit::names::one_line(name));
+        }
+    }
+    if !compiled.imported.warnings.is_empty() {
+        let _ = writeln!(out, "\nNoticed at import:\n");
+        for warning in &compiled.imported.warnings {
+            let _ = writeln!(out, "- {}", emit::names::one_line(&warning.fault.to_string()));
+        }
+    }
+    out.trim_end().to_string()
+}
+
+#[derive(Default)]
+struct Counts {
+    kinds: BTreeMap<&'static str, usize>,
+    generic: Vec<String>,
+}
+
+impl Counts {
+    fn block(&mut self, plan: &Plan<CpuCode>, block: &Block) {
+        for step in &block.steps {
+            let kind = match &step.action {
+                Action::Launch(launch) => match plan.codes.get(launch.code.0 as usize) {
+                    Some(Code::Claimed(claimed)) => family(&claimed.code),
+                    Some(Code::Kernel(_)) | None => {
+                        let names = step.origins.iter().filter_map(|o| plan.origins.get(o.0 as usize));
+                        let names: Vec<String> = names.map(|o| format!("{} {}", o.op_type, o.name)).collect();
+                        self.generic.extend((!names.is_empty()).then(|| names.join(" + ")));
+                        "loop nest"
+                    }
+                },
+                Action::Copy { .. } => "copy",
+                Action::Clear { .. } => "clear",
+                Action::Host(_) => "host operator",
+                Action::ReadBack { .. } => "size read back",
+                Action::Let { .. } => "size",
+                Action::Check { .. } => "check",
+                Action::Loop(inner) => {
+                    self.block(plan, &inner.body);
+                    "loop"
+                }
+                Action::If(inner) => {
+                    self.block(plan, &inner.then_block);
+                    self.block(plan, &inner.else_block);
+                    "choice"
+                }
+            };
+            *self.kinds.entry(kind).or_default() += 1;
+        }
+    }
+}
+
+fn family(code: &CpuCode) -> &'static str {
+    match code {
+        CpuCode::Gemm(_) => "matrix product",
+        CpuCode::Conv(_) => "convolution",
+        CpuCode::Depthwise(_) => "depthwise convolution",
+        CpuCode::Pool { .. } => "pooling",
+        CpuCode::Rows(_) => "softmax or norm",
+    }
+}
