@@ -31,7 +31,9 @@ pub struct Compiled {
     pub name: String,
     /// File name and hash of the model.
     pub source: String,
+    /// The model as it was imported, before any pass.
     pub imported: Imported,
+    pub passes: passes::Report,
     pub plan: Plan<CpuCode>,
 }
 
@@ -83,12 +85,15 @@ impl Compiler {
     pub fn compile(&self) -> Result<Compiled, Error> {
         let progress = Progress::start("importing the model");
         let imported = onnx::import_file(&self.model, &self.import)?;
+        progress.next("passes");
+        let mut model = imported.model.clone();
+        let passes = passes::run_pipeline(&mut model, &passes::Options::default())?;
         progress.next("planning");
-        let plan = plan::plan_model(&imported.model, CLAIMANTS)?;
+        let plan = plan::plan_model(&model, CLAIMANTS)?;
         progress.end();
         let stem = self.model.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let name = emit::names::snake(self.name.as_deref().unwrap_or(&stem));
-        Ok(Compiled { name, source: self.source()?, imported, plan })
+        Ok(Compiled { name, source: self.source()?, imported, passes, plan })
     }
 
     /// File name and hash of the model.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use emit::EmitError;
 use graph::eval::EvalError;
 use onnx::Problems;
+use passes::PassError;
 use plan::error::PlanError;
 
 /// Anything that stops a command.
@@ -16,6 +17,9 @@ pub enum Error {
     /// An option that does not fit the model.
     #[error("{what}: expected {expected}, found {found}")]
     Option { what: String, expected: String, found: String },
+    /// A pass failed; a bug in onnx2crate.
+    #[error("passes: {0}")]
+    Pass(#[from] PassError),
     /// Planning failed; a bug in onnx2crate.
     #[error("planning: {0}")]
     Plan(#[from] PlanError),
@@ -49,7 +53,8 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Error::Model(_) | Error::Option { .. } | Error::File { .. } | Error::Emit(EmitError::Foreign { .. }) => 2,
-            Error::Plan(_)
+            Error::Pass(_)
+            | Error::Plan(_)
             | Error::Emit(_)
             | Error::Eval(_)
             | Error::Variable { .. }

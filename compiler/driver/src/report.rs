@@ -25,6 +25,7 @@ pub fn text(compiled: &Compiled) -> String {
         "\nMemory: {} bytes of intermediate values, {weights} elements of weights.",
         sizes.text(&plan.arena)
     );
+    let _ = writeln!(out, "\nPasses: {}.", compiled.passes);
     if !counts.generic.is_empty() {
         let _ = writeln!(out, "\nRun by generic loop nests, for no kernel family takes them:\n");
         for name in &counts.generic {
