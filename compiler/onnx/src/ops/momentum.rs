@@ -10,7 +10,7 @@
 
 use graph::builder::BuildError;
 
-use crate::operator::{AttrKind, Ctx, Operator, at_least, attr, required};
+use crate::operator::{AttrKind, Ctx, Operator, at_least, required};
 use crate::training::optimize;
 use crate::value::ImportValue;
 
