@@ -1,5 +1,5 @@
 //! Files as bytes: large ones mapped, small ones read.
-#![allow(unsafe_code)] // A memory map is the one way to share a file's pages; the argument is below.
+#![allow(unsafe_code, reason = "a memory map is the one way to share a file's pages; the argument is below")]
 
 use std::fs::File;
 use std::io::{Read, Result};

@@ -123,17 +123,21 @@ fn sink_constants(graph: &mut Graph) {
     };
     let mut edits = Vec::new();
     for (id, node) in graph.iter() {
-        let first = match &node.op {
-            Op::Scan(s) => s.carried + s.scanned,
-            Op::If(_) => 1,
-            Op::Loop(l) => 2 + l.carried,
-            _ => continue,
-        };
-        // Inputs of a body before its captures: a loop's are the iteration number and the carried values.
-        let before = match &node.op {
-            Op::If(_) => 0,
-            Op::Loop(l) => 1 + l.carried,
-            _ => first,
+        // Operands before the captures, and inputs of a body before them: a loop's are the iteration number and the carried
+        // values.
+        let (first, before) = match &node.op {
+            Op::Scan(s) => (s.carried + s.scanned, s.carried + s.scanned),
+            Op::If(_) => (1, 0),
+            Op::Loop(l) => (2 + l.carried, 1 + l.carried),
+            Op::Const(_)
+            | Op::Compute(_)
+            | Op::Scatter(_)
+            | Op::Sort(_)
+            | Op::Compact(_)
+            | Op::Prefix(_)
+            | Op::Bind
+            | Op::Host(_)
+            | Op::Region(_) => continue,
         };
         let captures: Vec<_> = node.operands.iter().skip(first).map(|o| constant(*o)).collect();
         if captures.iter().any(Option::is_some) {
@@ -142,12 +146,7 @@ fn sink_constants(graph: &mut Graph) {
     }
     for (id, first, before, captures) in edits {
         let Some(node) = graph.nodes.get_mut(id.0 as usize) else { continue };
-        let bodies: Vec<&mut Graph> = match &mut node.op {
-            Op::Scan(s) => vec![&mut s.body],
-            Op::Loop(l) => vec![&mut l.body],
-            Op::If(i) => vec![&mut i.then_body, &mut i.else_body],
-            _ => continue,
-        };
+        let bodies = node.op.bodies_mut();
         for body in bodies {
             for (k, capture) in captures.iter().enumerate().rev() {
                 let Some((constant, _)) = capture else { continue };

@@ -60,7 +60,15 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
                     (0..scan.body.nodes.len()).map(|n| self.generic_cost(&scan.body, NodeId(n as u32))).sum();
                 steps * body
             }
-            _ => 0.0,
+            Op::Const(_)
+            | Op::Scatter(_)
+            | Op::Sort(_)
+            | Op::Compact(_)
+            | Op::Prefix(_)
+            | Op::If(_)
+            | Op::Loop(_)
+            | Op::Bind
+            | Op::Host(_) => 0.0,
         }
     }
 

@@ -1,3 +1,5 @@
+//! Plans of every kind of step print, and parse back to equal data.
+
 use std::collections::BTreeMap;
 
 use graph::datum::Datum;
