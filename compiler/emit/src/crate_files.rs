@@ -106,9 +106,10 @@ pub fn emit_out_dir<C>(plan: &Plan<C>, target: &dyn TargetPrinter<C>, options: &
     add_module(&mut files, &module, &model, &own)?;
     add_runtime(&mut files, &format!("{module}/runtime"), std::slice::from_ref(&model), &header(options))?;
     let name = ident(&module);
-    let path = format!("/{module}/mod.rs");
+    // Inside an included file a path counts from that file's folder.
+    let path = format!("{module}/mod.rs");
     let include = quote! {
-        #[path = concat!(env!("OUT_DIR"), #path)]
+        #[path = #path]
         pub mod #name;
     };
     files.insert(format!("{module}.rs"), Contents::text(print::file(&module, &header(options), include)?));
