@@ -78,7 +78,7 @@ pub fn allows(text: &str) -> Vec<(usize, String)> {
     for start in ["#[allow(", "#![allow("] {
         for (at, _) in text.match_indices(start) {
             let line = text[..at].matches('\n').count() + 1;
-            let quoted = text[..at].lines().last().unwrap_or_default().trim_start().starts_with("//");
+            let quoted = text[..at].rsplit('\n').next().unwrap_or_default().trim_start().starts_with("//");
             let end = text[at..].find(")]").map_or(text.len(), |k| at + k);
             if !quoted {
                 out.push((line, text[at..end].to_string()));
