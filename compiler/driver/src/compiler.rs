@@ -149,20 +149,27 @@ impl Compiler {
     }
 
     /// For build scripts: [`Compiler::emit_module`] to `OUT_DIR`, and the lines that tell cargo what the module is made from.
+    /// They are printed last: only a model that was compiled names files inside its folder.
     #[allow(clippy::print_stdout, reason = "cargo reads a build script's standard output")]
     pub fn emit_module_for_build_script(&self) -> Result<(), Error> {
+        let folder = std::env::var_os("OUT_DIR").ok_or(Error::Variable { name: "OUT_DIR" })?;
+        self.emit_module(Path::new(&folder))?;
         for file in self.watched()? {
             println!("cargo::rerun-if-changed={}", file.display());
         }
-        let folder = std::env::var_os("OUT_DIR").ok_or(Error::Variable { name: "OUT_DIR" })?;
-        self.emit_module(Path::new(&folder)).map(|_| ())
+        Ok(())
     }
 
     /// The model's file and those of its external data.
     pub fn watched(&self) -> Result<Vec<PathBuf>, Error> {
         let mut out = vec![self.model.clone()];
         let folder = self.model.parent().unwrap_or(Path::new("."));
-        out.extend(onnx::inspect(&self.model)?.external_files.iter().map(|f| folder.join(f)));
+        let external = onnx::inspect(&self.model)?.external_files;
+        // A line break in a name would be an instruction of its own to cargo.
+        if let Some(name) = external.iter().find(|name| name.contains(char::is_control)) {
+            return Err(Error::file(folder.join(name), "a file name has control characters; rename the external data"));
+        }
+        out.extend(external.iter().map(|f| folder.join(f)));
         Ok(out)
     }
 }
