@@ -1,6 +1,6 @@
 //! All text files: no absolute paths, no hosts of package registries; the README's commands; sizes of examples.
 
-use tidy::{File, check, files, root};
+use tidy::{File, Manifest, check, files, manifests, root};
 
 /// Largest file of an example.
 const EXAMPLE_BYTES: usize = 500_000;
@@ -144,6 +144,30 @@ fn links(file: &File) -> Vec<String> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let inside = targets.filter(|t| !t.contains("://") && !t.starts_with('#'));
     inside.map(|t| t.split('#').next().unwrap_or(t).to_string()).collect()
+}
+
+#[test]
+fn architecture_names_every_crate() {
+    let text = read("ARCHITECTURE.md");
+    let folder = |m: &Manifest| m.path.trim_end_matches("/Cargo.toml").to_string();
+    let wrong: Vec<String> = manifests().iter().map(folder).filter(|f| !text.contains(&format!("| `{f}` |"))).collect();
+    check(&wrong, "crates that the table of ARCHITECTURE.md lacks");
+}
+
+/// A checklist that grows past this many lines means that the design needs a fix.
+const CHECKLIST_LINES: usize = 10;
+
+#[test]
+fn checklists_are_short() {
+    let mut wrong = Vec::new();
+    for section in read("CONTRIBUTING.md").split("\n## ").skip(1) {
+        let (title, body) = section.split_once('\n').unwrap_or((section, ""));
+        let lines = body.lines().filter(|l| !l.trim().is_empty()).count();
+        if lines > CHECKLIST_LINES {
+            wrong.push(format!("{title}: {lines} lines"));
+        }
+    }
+    check(&wrong, "checklists of CONTRIBUTING.md of more than ten lines");
 }
 
 #[test]
