@@ -16,10 +16,14 @@ mod error;
 mod facts;
 mod fold;
 mod liveness;
+mod map;
 mod no_op;
 mod pipeline;
+mod pointwise_first;
+mod relabel;
 mod rewrite;
 mod shape_arithmetic;
+mod views;
 
 pub use error::PassError;
 pub use pipeline::{Changes, Ctx, Options, PIPELINE, Pass, PassReport, Report, drop_dead, run_pass, run_pipeline};

@@ -5,7 +5,7 @@ use graph::graph::Model;
 use graph::verify;
 
 use crate::PassError;
-use crate::{algebra, cse, dce, fold, no_op};
+use crate::{algebra, cse, dce, fold, no_op, pointwise_first, relabel, views};
 
 /// One step of the pipeline.
 pub struct Pass {
@@ -82,7 +82,8 @@ impl std::fmt::Display for Report {
 }
 
 /// The passes of a round, in order.
-pub const PIPELINE: &[Pass] = &[fold::PASS, no_op::PASS, algebra::PASS, cse::PASS, dce::PASS];
+pub const PIPELINE: &[Pass] =
+    &[fold::PASS, no_op::PASS, algebra::PASS, views::PASS, pointwise_first::PASS, relabel::PASS, cse::PASS, dce::PASS];
 
 /// Runs the pipeline until a round changes nothing, or up to [`Options::stop_after`]. The model is verified at the end.
 pub fn run_pipeline(model: &mut Model, options: &Options) -> Result<Report, PassError> {

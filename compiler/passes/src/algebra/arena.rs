@@ -7,9 +7,11 @@ use graph::expr::{Expr, ExprError, ExprId, Exprs, Leaves};
 use graph::graph::ValueId;
 use graph::node::{Acc, Compute, Const, Extent, Node, Op, Scatter};
 use graph::scalar::Scalar;
-use graph::symbol::Symbols;
+use graph::tensor::Tensor;
 
-use super::RULES;
+use super::operand::Count;
+use super::space::Space;
+use super::{RULES, index, operand};
 use crate::rewrite::Site;
 
 /// An operand of the node.
@@ -17,13 +19,19 @@ pub(crate) struct Operand {
     pub(crate) shape: Vec<Dim>,
     /// What all its elements are, if it is a constant.
     pub(crate) element: Option<Scalar>,
+    /// How its elements count up, if it is such a constant.
+    pub(super) count: Option<Count>,
+    /// Its element at an index, if that reads nothing.
+    pub(super) body: Option<(Exprs, ExprId)>,
 }
 
 /// Adds expressions to an arena in simplified form.
-pub(crate) struct Simplifier<'a> {
+pub(crate) struct Simplifier {
     pub(crate) exprs: Exprs,
     pub(crate) operands: Vec<Operand>,
-    pub(crate) symbols: &'a Symbols,
+    pub(super) space: Space,
+    /// For every expression, its polynomial and the work that computes it.
+    polynomials: Vec<(Option<Dim>, usize)>,
     dtypes: Vec<DType>,
     accs: Vec<DType>,
     error: Option<ExprError>,
@@ -33,22 +41,20 @@ pub(crate) struct Simplifier<'a> {
 
 const MAX_DEPTH: usize = 64;
 
-impl<'a> Simplifier<'a> {
-    fn new(
-        site: &'a Site<'_>,
-        operands: &[ValueId],
-        elements: Vec<Option<Scalar>>,
-        accs: Vec<DType>,
-    ) -> Result<Simplifier<'a>, BuildError> {
-        let mut known = Vec::with_capacity(operands.len());
-        let mut dtypes = Vec::with_capacity(operands.len());
-        for (value, element) in operands.iter().zip(elements) {
-            let ty = site.b.tensor(*value)?;
-            dtypes.push(ty.dtype);
-            known.push(Operand { shape: ty.shape.clone(), element });
-        }
+impl Simplifier {
+    fn new(site: &Site<'_>, operands: Vec<(DType, Operand)>, accs: Vec<DType>, extents: Vec<Dim>) -> Simplifier {
         let symbols = &site.b.model().symbols;
-        Ok(Simplifier { exprs: Exprs::default(), operands: known, symbols, dtypes, accs, error: None, depth: 0 })
+        let (dtypes, operands) = operands.into_iter().unzip();
+        Simplifier {
+            exprs: Exprs::default(),
+            operands,
+            space: Space::new(symbols, extents),
+            polynomials: Vec::new(),
+            dtypes,
+            accs,
+            error: None,
+            depth: 0,
+        }
     }
 
     /// An expression in simplified form; its children must be.
@@ -61,13 +67,51 @@ impl<'a> Simplifier<'a> {
                 return id;
             }
         }
+        self.add_plain(expr)
+    }
+
+    /// An expression as it is.
+    pub(super) fn add_plain(&mut self, expr: Expr) -> ExprId {
         match self.exprs.add(expr, Leaves { operands: &self.dtypes, accs: &self.accs }) {
-            Ok(id) => id,
+            Ok(id) => {
+                if id.0 as usize == self.polynomials.len() {
+                    let known = self.measure(id);
+                    self.polynomials.push(known);
+                }
+                id
+            }
             Err(error) => {
                 self.error.get_or_insert(error);
                 ExprId(0)
             }
         }
+    }
+
+    /// Polynomial and work of a new expression.
+    fn measure(&self, id: ExprId) -> (Option<Dim>, usize) {
+        match self.exprs.get(id) {
+            Some(Expr::Const(value)) if value.dtype == DType::I64 => (Some(Dim::constant(value.as_i64())), 0),
+            Some(Expr::Index(k)) => (Some(self.space.index(*k)), 0),
+            Some(Expr::Dim(dim)) => (Some(dim.clone()), 0),
+            Some(Expr::Binary(op, a, b)) => {
+                let dim = match (self.polynomial(*a), self.polynomial(*b)) {
+                    (Some(a), Some(b)) => self.space.binary(*op, &a, &b),
+                    _ => None,
+                };
+                (dim, index::work(*op) + self.work(*a) + self.work(*b))
+            }
+            _ => (None, 0),
+        }
+    }
+
+    /// The polynomial of an index expression.
+    pub(super) fn polynomial(&self, id: ExprId) -> Option<Dim> {
+        self.polynomials.get(id.0 as usize).and_then(|(dim, _)| dim.clone())
+    }
+
+    /// The work that computes an index expression.
+    pub(super) fn work(&self, id: ExprId) -> usize {
+        self.polynomials.get(id.0 as usize).map_or(0, |(_, work)| *work)
     }
 
     /// The expression at an id.
@@ -99,7 +143,7 @@ impl<'a> Simplifier<'a> {
 }
 
 /// Ids that the roots reach, children before their readers, in the order of a walk from the roots.
-fn reached(exprs: &Exprs, roots: &[ExprId]) -> Vec<ExprId> {
+pub(super) fn reached(exprs: &Exprs, roots: &[ExprId]) -> Vec<ExprId> {
     let mut seen = vec![false; exprs.len()];
     let mut out = Vec::new();
     let mut stack: Vec<(ExprId, bool)> = roots.iter().rev().map(|r| (*r, false)).collect();
@@ -120,16 +164,17 @@ fn reached(exprs: &Exprs, roots: &[ExprId]) -> Vec<ExprId> {
     out
 }
 
-/// A Compute and its operands in simplified form; `None` if they are.
-pub(super) fn compute(
+/// A Compute and its new operands in simplified form; `None` if they are.
+pub(crate) fn compute(
     site: &mut Site<'_>,
     old: &Compute,
-    node: &Node,
-    operands: &[ValueId],
+    old_operands: &[ValueId],
 ) -> Result<Option<(Compute, Vec<ValueId>)>, BuildError> {
-    let elements = elements(site, node);
+    let operands = &site.get_all(old_operands)?[..];
+    let known = known_operands(site, old_operands);
     let dtypes = old.accs.iter().map(|a| a.dtype).collect();
-    let mut simplifier = Simplifier::new(site, operands, elements, dtypes)?;
+    let extents = old.shape.iter().chain(old.reduce.iter().map(|e| &e.bound)).cloned().collect();
+    let mut simplifier = Simplifier::new(site, known, dtypes, extents);
     let sizes = old.reduce.iter().filter_map(|e| e.size);
     let roots: Vec<ExprId> = sizes.chain(old.accs.iter().map(|a| a.value)).chain(old.outs.iter().copied()).collect();
     let map = simplifier.import(&old.exprs, &roots)?;
@@ -157,15 +202,15 @@ pub(super) fn compute(
     Ok((new != *old || clean.kept != operands).then_some((new, clean.kept)))
 }
 
-/// A Scatter and its operands in simplified form; `None` if they are.
+/// A Scatter and its new operands in simplified form; `None` if they are.
 pub(super) fn scatter(
     site: &mut Site<'_>,
     old: &Scatter,
-    node: &Node,
-    operands: &[ValueId],
+    old_operands: &[ValueId],
 ) -> Result<Option<(Scatter, Vec<ValueId>)>, BuildError> {
-    let elements = elements(site, node);
-    let mut simplifier = Simplifier::new(site, operands, elements, Vec::new())?;
+    let operands = &site.get_all(old_operands)?[..];
+    let known = known_operands(site, old_operands);
+    let mut simplifier = Simplifier::new(site, known, Vec::new(), old.domain.clone());
     let mut roots = old.index.clone();
     roots.push(old.value);
     let map = simplifier.import(&old.exprs, &roots)?;
@@ -186,19 +231,46 @@ pub(super) fn scatter(
     Ok((new != *old || clean.kept != operands).then_some((new, clean.kept)))
 }
 
-/// The element that all of each operand are, where that is a constant.
-fn elements(site: &mut Site<'_>, node: &Node) -> Vec<Option<Scalar>> {
-    node.operands.iter().map(|value| element(site, *value)).collect()
+/// What is known of the operands.
+fn known_operands(site: &mut Site<'_>, operands: &[ValueId]) -> Vec<(DType, Operand)> {
+    operands
+        .iter()
+        .map(|value| {
+            let ty = site.tensor(*value);
+            let (dtype, shape) = ty.map_or((DType::Bool, Vec::new()), |t| (t.dtype, t.shape.clone()));
+            let tensor = small_constant(site, *value, dtype, &shape);
+            let element = tensor.as_ref().and_then(Tensor::as_splat).or_else(|| splat(site, *value));
+            let count = tensor.as_ref().filter(|_| element.is_none()).and_then(Count::of);
+            (dtype, Operand { shape, element, count, body: body(site, *value) })
+        })
+        .collect()
 }
 
-fn element(site: &mut Site<'_>, value: ValueId) -> Option<Scalar> {
-    if let Some((Node { op: Op::Const(Const::Splat(scalar)), .. }, _)) = site.definition(value) {
-        return Some(*scalar);
+/// A constant that is small enough to look at every element.
+fn small_constant(site: &mut Site<'_>, value: ValueId, dtype: DType, shape: &[Dim]) -> Option<Tensor> {
+    let count = Dim::product(shape).as_size()?;
+    let worth = count == 1 || (dtype == DType::I64 && count <= operand::COUNTED);
+    if !worth || dtype == DType::Str {
+        return None;
     }
-    let ty = site.tensor(value)?;
-    let single = ty.shape.iter().all(|extent| extent.is(1)) && ty.dtype != DType::Str;
     let value = site.get(value).ok()?;
-    if single { site.b.const_tensor(value)?.get(0) } else { None }
+    site.b.const_tensor(value)
+}
+
+fn splat(site: &Site<'_>, value: ValueId) -> Option<Scalar> {
+    match site.definition(value)? {
+        (Node { op: Op::Const(Const::Splat(scalar)), .. }, _) => Some(*scalar),
+        _ => None,
+    }
+}
+
+/// The expression of a value that reads nothing, if computing it again is little work.
+fn body(site: &Site<'_>, value: ValueId) -> Option<(Exprs, ExprId)> {
+    let (node, position) = site.definition(value)?;
+    let Op::Compute(compute) = &node.op else { return None };
+    let root = *compute.outs.get(position)?;
+    let small = node.operands.is_empty() && compute.reduce.is_empty() && compute.accs.is_empty();
+    (small && reached(&compute.exprs, &[root]).len() <= operand::INLINED).then(|| (compute.exprs.clone(), root))
 }
 
 /// Which accumulators the results read.

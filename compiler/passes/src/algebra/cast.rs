@@ -5,7 +5,7 @@ use graph::expr::{Expr, ExprId};
 
 use super::arena::Simplifier;
 
-pub(super) fn rule(s: &mut Simplifier<'_>, expr: &Expr) -> Option<ExprId> {
+pub(super) fn rule(s: &mut Simplifier, expr: &Expr) -> Option<ExprId> {
     match expr {
         Expr::Cast { to, value, .. } if s.exprs.dtype(*value) == *to => Some(*value),
         Expr::Bitcast { to, value } if s.exprs.dtype(*value) == *to => Some(*value),

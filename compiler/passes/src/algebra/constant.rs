@@ -9,7 +9,7 @@ use graph::scalar::Scalar;
 
 use super::arena::Simplifier;
 
-pub(super) fn rule(s: &mut Simplifier<'_>, expr: &Expr) -> Option<ExprId> {
+pub(super) fn rule(s: &mut Simplifier, expr: &Expr) -> Option<ExprId> {
     if matches!(expr, Expr::Const(_) | Expr::Load { .. }) {
         return None;
     }
@@ -26,7 +26,7 @@ pub(super) fn rule(s: &mut Simplifier<'_>, expr: &Expr) -> Option<ExprId> {
 }
 
 /// The value of an operation on constants.
-fn evaluate(s: &Simplifier<'_>, expr: &Expr) -> Option<Scalar> {
+fn evaluate(s: &Simplifier, expr: &Expr) -> Option<Scalar> {
     let none = Leaves { operands: &[], accs: &[] };
     let mut exprs = Exprs::default();
     let mut failed = false;

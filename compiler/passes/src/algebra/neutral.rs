@@ -6,7 +6,7 @@ use graph::scalar::Scalar;
 
 use super::arena::Simplifier;
 
-pub(super) fn rule(s: &mut Simplifier<'_>, expr: &Expr) -> Option<ExprId> {
+pub(super) fn rule(s: &mut Simplifier, expr: &Expr) -> Option<ExprId> {
     match expr {
         Expr::Unary(op, a) => unary(s, *op, *a),
         Expr::Binary(op, a, b) => binary(s, *op, *a, *b),
@@ -18,7 +18,7 @@ pub(super) fn rule(s: &mut Simplifier<'_>, expr: &Expr) -> Option<ExprId> {
     }
 }
 
-fn unary(s: &mut Simplifier<'_>, op: UnOp, a: ExprId) -> Option<ExprId> {
+fn unary(s: &mut Simplifier, op: UnOp, a: ExprId) -> Option<ExprId> {
     match (op, s.get(a)?) {
         (UnOp::Neg, Expr::Unary(UnOp::Neg, inner)) | (UnOp::Not, Expr::Unary(UnOp::Not, inner)) => Some(*inner),
         (UnOp::Abs, Expr::Unary(UnOp::Abs, _)) => Some(a),
@@ -30,7 +30,7 @@ fn unary(s: &mut Simplifier<'_>, op: UnOp, a: ExprId) -> Option<ExprId> {
     }
 }
 
-fn binary(s: &mut Simplifier<'_>, op: BinOp, a: ExprId, b: ExprId) -> Option<ExprId> {
+fn binary(s: &mut Simplifier, op: BinOp, a: ExprId, b: ExprId) -> Option<ExprId> {
     let dtype = s.exprs.dtype(a);
     if a == b {
         match op {
@@ -47,14 +47,7 @@ fn binary(s: &mut Simplifier<'_>, op: BinOp, a: ExprId, b: ExprId) -> Option<Exp
 }
 
 /// `a op constant`.
-fn right_constant(
-    s: &mut Simplifier<'_>,
-    op: BinOp,
-    dtype: DType,
-    a: ExprId,
-    b: ExprId,
-    right: Scalar,
-) -> Option<ExprId> {
+fn right_constant(s: &mut Simplifier, op: BinOp, dtype: DType, a: ExprId, b: ExprId, right: Scalar) -> Option<ExprId> {
     let integer = dtype.is_int();
     match op {
         BinOp::Add if is_add_neutral(right) => Some(a),
@@ -80,7 +73,7 @@ fn right_constant(
 
 /// `constant op b`: constants stand at the right of what commutes.
 fn left_constant(
-    s: &mut Simplifier<'_>,
+    s: &mut Simplifier,
     op: BinOp,
     dtype: DType,
     (a, left): (ExprId, Scalar),
@@ -96,7 +89,7 @@ fn left_constant(
 }
 
 /// `(x op c) op d` of integers as `x op (c op d)`.
-fn regrouped(s: &mut Simplifier<'_>, op: BinOp, a: ExprId, b: ExprId) -> Option<ExprId> {
+fn regrouped(s: &mut Simplifier, op: BinOp, a: ExprId, b: ExprId) -> Option<ExprId> {
     let Some(Expr::Binary(inner, x, c)) = s.get(a).cloned() else { return None };
     if inner != op || s.constant(c).is_none() {
         return None;

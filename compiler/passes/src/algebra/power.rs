@@ -5,7 +5,7 @@ use graph::expr::{BinOp, Expr, ExprId};
 
 use super::arena::Simplifier;
 
-pub(super) fn rule(s: &mut Simplifier<'_>, expr: &Expr) -> Option<ExprId> {
+pub(super) fn rule(s: &mut Simplifier, expr: &Expr) -> Option<ExprId> {
     let Expr::Binary(BinOp::Pow, base, exponent) = *expr else { return None };
     let exponent = s.constant(exponent)?;
     let wide = s.exprs.dtype(base).is_int() || matches!(s.exprs.dtype(base), DType::F32 | DType::F64);

@@ -5,7 +5,7 @@ use graph::expr::{Expr, ExprId, UnOp};
 
 use super::arena::Simplifier;
 
-pub(super) fn rule(s: &mut Simplifier<'_>, expr: &Expr) -> Option<ExprId> {
+pub(super) fn rule(s: &mut Simplifier, expr: &Expr) -> Option<ExprId> {
     let Expr::Select(condition, a, b) = *expr else { return None };
     if a == b {
         return Some(a);

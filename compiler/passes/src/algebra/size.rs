@@ -7,7 +7,7 @@ use graph::scalar::Scalar;
 
 use super::arena::Simplifier;
 
-pub(super) fn rule(s: &mut Simplifier<'_>, expr: &Expr) -> Option<ExprId> {
+pub(super) fn rule(s: &mut Simplifier, expr: &Expr) -> Option<ExprId> {
     let size = match expr {
         Expr::Dim(dim) => {
             let value = dim.as_const()?;
@@ -28,7 +28,7 @@ pub(super) fn rule(s: &mut Simplifier<'_>, expr: &Expr) -> Option<ExprId> {
     Some(s.add(Expr::Dim(size)))
 }
 
-fn size(s: &Simplifier<'_>, id: ExprId) -> Option<Dim> {
+fn size(s: &Simplifier, id: ExprId) -> Option<Dim> {
     match s.get(id)? {
         Expr::Dim(dim) => Some(dim.clone()),
         Expr::Const(value) if value.dtype == DType::I64 => Some(Dim::constant(value.as_i64())),
