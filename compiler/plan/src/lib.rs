@@ -16,5 +16,6 @@ pub mod plan;
 pub mod planner;
 pub mod text;
 pub mod touch;
+pub mod verify;
 
 pub use planner::plan_model;

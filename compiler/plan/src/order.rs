@@ -33,10 +33,8 @@ fn visit(block: &mut Block, overlaps: &[Vec<BufferId>], guards: &[graph::graph::
         }
     }
     let mut touches: Vec<Touch> = block.steps.iter().map(|s| Touch::of(&s.action)).collect();
-    for (touch, step) in touches.iter_mut().zip(&block.steps) {
-        if let Action::Check { guard } = step.action
-            && let Some(guard) = guards.get(guard)
-        {
+    for touch in &mut touches {
+        for guard in touch.guards.iter().filter_map(|g| guards.get(*g)) {
             guard.pred.for_each_symbol(&mut |s| touch.uses.push(s));
         }
         // A place that shares bytes with what is touched counts as touched.

@@ -11,6 +11,8 @@ pub struct Touch {
     pub writes: Vec<BufferId>,
     pub uses: Vec<SymId>,
     pub defines: Vec<SymId>,
+    /// Guards that it checks; their symbols are not among `uses`.
+    pub guards: Vec<usize>,
 }
 
 impl Touch {
@@ -64,7 +66,7 @@ impl Touch {
                 self.size(value);
                 self.defines.push(*symbol);
             }
-            Action::Check { .. } => {}
+            Action::Check { guard } => self.guards.push(*guard),
             Action::Loop(step) => {
                 step.trip.iter().for_each(|d| self.size(d));
                 step.limit.iter().chain(&step.condition).for_each(|v| self.read(v));

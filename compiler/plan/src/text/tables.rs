@@ -100,12 +100,17 @@ fn parse_place(c: &mut Cursor<'_>, names: &Names<'_>) -> Result<Place, ParseErro
     if c.take_keyword("object") {
         return parse_type(c, names).map(Place::Object);
     }
-    let places: [(&str, fn(usize) -> Place); 4] =
-        [("weight", Place::Weight), ("input", Place::Input), ("output", Place::Output), ("state", Place::State)];
-    for (word, place) in places {
-        if c.take_keyword(word) {
-            return c.integer("position").map(place);
-        }
+    if c.take_keyword("weight") {
+        return c.integer("weight").map(Place::Weight);
+    }
+    if c.take_keyword("input") {
+        return c.integer("input").map(Place::Input);
+    }
+    if c.take_keyword("output") {
+        return c.integer("output").map(Place::Output);
+    }
+    if c.take_keyword("state") {
+        return c.integer("state").map(Place::State);
     }
     c.expected("a place (`arena`, `weight`, `input`, `output`, `state`, `growable` or `object`)")
 }
