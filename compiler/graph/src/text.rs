@@ -41,7 +41,7 @@ use std::collections::BTreeMap;
 
 pub use constant::parse_blob;
 pub use error::{ParseError, ParseErrorKind};
-pub use model::{parse, parse_graph, parse_graph_at, print, print_graph, print_graph_at};
+pub use model::{blobs, parse, parse_graph, parse_graph_at, print, print_graph, print_graph_at};
 
 use crate::host::HostOp;
 use crate::region::RegionKind;

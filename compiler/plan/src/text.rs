@@ -27,8 +27,6 @@ mod view;
 
 use std::collections::BTreeMap;
 
-use graph::graph::Graph;
-use graph::node::{Const, Op};
 use graph::tensor::{Hash, Tensor};
 use graph::text::cursor::Cursor;
 use graph::text::dim::{Names, parse_dim, print_dim};
@@ -104,7 +102,7 @@ pub fn blobs<C>(plan: &Plan<C>) -> BTreeMap<Hash, Tensor> {
             Source::Constant(tensor) => add_tensor(tensor, &mut out),
             Source::Derived { graph, inputs } => {
                 inputs.iter().for_each(|tensor| add_tensor(tensor, &mut out));
-                add_graph(graph, &mut out);
+                out.extend(graph::text::blobs(graph));
             }
         }
     }
@@ -118,19 +116,10 @@ fn add_tensor(tensor: &Tensor, out: &mut BTreeMap<Hash, Tensor>) {
     }
 }
 
-fn add_graph(graph: &Graph, out: &mut BTreeMap<Hash, Tensor>) {
-    for node in &graph.nodes {
-        if let Op::Const(Const::Blob(blob)) = &node.op {
-            out.insert(blob.hash, blob.tensor.clone());
-        }
-        node.op.bodies().into_iter().for_each(|body| add_graph(body, out));
-    }
-}
-
 fn add_block(block: &Block, out: &mut BTreeMap<Hash, Tensor>) {
     for step in &block.steps {
         match &step.action {
-            Action::Launch(launch) => launch.meaning.iter().for_each(|graph| add_graph(graph, out)),
+            Action::Launch(launch) => launch.meaning.iter().for_each(|graph| out.extend(graph::text::blobs(graph))),
             Action::Loop(inner) => add_block(&inner.body, out),
             Action::If(inner) => {
                 add_block(&inner.then_block, out);

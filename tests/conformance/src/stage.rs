@@ -2,11 +2,15 @@
 
 use graph::datum::Datum;
 use graph::graph::Model;
+use graph::text::ParseError;
+use graph::text::cursor::Cursor;
 use onnx::Options;
 use plan::claim::Claimant;
+use plan::text::CodeText;
 
 use crate::case::Case;
 use crate::compare::{SUITE, outputs};
+use crate::texts;
 
 /// What produces the results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,17 +58,23 @@ pub fn run(case: &Case, stage: Stage) -> Result<f64, String> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoCode {}
 
+impl CodeText for NoCode {
+    fn print(&self) -> String {
+        match *self {}
+    }
+
+    fn parse(c: &mut Cursor<'_>) -> Result<NoCode, ParseError> {
+        c.expected("no code of a kernel family")
+    }
+}
+
 fn results(model: &Model, inputs: &[Datum], stage: Stage) -> Result<Vec<Datum>, String> {
     if stage == Stage::Eval {
         return graph::eval::model(model, inputs).map_err(|e| format!("eval: {e}"));
     }
-    if stage == Stage::Passes {
-        let mut model = model.clone();
-        passes::run_pipeline(&mut model, &passes::Options::default()).map_err(|e| format!("passes: {e}"))?;
-        return graph::eval::model(&model, inputs).map_err(|e| format!("eval: {e}"));
-    }
     let none: &[&dyn Claimant<Code = NoCode>] = &[];
     let planned = plan::plan_model(model, none).map_err(|e| format!("plan: {e}"))?;
+    texts::check_plan(&planned, onnx::HOST_OPS)?;
     let options = plan::eval_plan::Options { poison: stage == Stage::Poison };
     plan::eval_plan::eval_plan(&planned, inputs, options).map_err(|e| format!("run: {e}"))
 }

@@ -1,7 +1,11 @@
 //! Text of a whole model, and of a graph by itself.
 
+use std::collections::BTreeMap;
+
 use crate::graph::{Graph, Model};
+use crate::node::{Const, Op};
 use crate::symbol::Symbols;
+use crate::tensor::{Hash, Tensor};
 use crate::text::cursor::Cursor;
 use crate::text::dim::Names;
 use crate::text::graph::{GraphPrinter, parse_graph as parse_graph_body};
@@ -26,6 +30,18 @@ pub fn print_graph(graph: &Graph, symbols: &Symbols) -> String {
     let mut out = "graph ".to_string();
     GraphPrinter::new(graph, &names, 0).print(&mut out);
     out.push('\n');
+    out
+}
+
+/// Every tensor that a graph's text names by hash, bodies included.
+pub fn blobs(graph: &Graph) -> BTreeMap<Hash, Tensor> {
+    let mut out = BTreeMap::new();
+    for node in &graph.nodes {
+        if let Op::Const(Const::Blob(blob)) = &node.op {
+            out.insert(blob.hash, blob.tensor.clone());
+        }
+        node.op.bodies().into_iter().for_each(|body| out.extend(blobs(body)));
+    }
     out
 }
 
@@ -71,8 +87,6 @@ pub fn parse_graph_at(c: &mut Cursor<'_>, names: &Names<'_>, registry: &Registry
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::attrs::Attr;
     use crate::attrs::Attrs;
@@ -82,10 +96,9 @@ mod tests {
     use crate::expr::{Expr, ExprId, Exprs};
     use crate::graph::ValueId;
     use crate::host::HostOp;
-    use crate::node::{Acc, Combiner, Compute, Const, Node, Op};
+    use crate::node::{Acc, Combiner, Compute, Node};
     use crate::region::RegionKind;
     use crate::scalar::Scalar;
-    use crate::tensor::Tensor;
     use crate::ty::Type;
 
     static UPPER: HostOp = HostOp {
@@ -249,16 +262,7 @@ mod tests {
         b.output(pair[0]);
         b.output(shape);
         let model = b.finish();
-        let blobs = model
-            .graph
-            .nodes
-            .iter()
-            .filter_map(|node| match &node.op {
-                Op::Const(Const::Blob(blob)) => Some((blob.hash, blob.tensor.clone())),
-                _ => None,
-            })
-            .collect();
-        check_model(&model, &blobs);
+        check_model(&model, &blobs(&model.graph));
         let unknown = parse(&print(&model), &Registry { region_kinds: KINDS, ..Registry::default() }).unwrap_err();
         assert!(unknown.to_string().contains("unknown blob"), "{unknown}");
         let placeholders = Registry { region_kinds: KINDS, placeholders: true, ..Registry::default() };

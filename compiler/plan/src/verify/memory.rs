@@ -142,9 +142,8 @@ struct Moments {
 }
 
 impl Moments {
-    fn touch<C>(&mut self, plan: &Plan<C>, action: &Action) {
-        let effects = Effects::own(plan, action);
-        for buffer in effects.reads.into_iter().chain(effects.writes) {
+    fn touch(&mut self, buffers: impl IntoIterator<Item = BufferId>) {
+        for buffer in buffers {
             self.touched.entry(buffer).or_default().insert(self.now);
         }
     }
@@ -153,15 +152,27 @@ impl Moments {
         for step in &block.steps {
             self.now += 1;
             let start = self.now;
-            self.touch(plan, &step.action);
-            for (_, inner) in blocks_of(&step.action) {
-                self.block(plan, inner);
-            }
-            if let Action::Loop(_) = step.action {
-                // Conditions are read and values carried after every iteration.
-                self.now += 1;
-                self.touch(plan, &step.action);
-                self.loops.push((start, self.now));
+            let effects = Effects::own(plan, &step.action);
+            match &step.action {
+                // Conditions are read before every iteration, values are carried after it.
+                Action::Loop(inner) => {
+                    self.touch(inner.limit.iter().chain(&inner.condition).map(|v| v.buffer));
+                    self.block(plan, &inner.body);
+                    self.now += 1;
+                    self.touch(effects.reads.into_iter().chain(effects.writes));
+                    self.loops.push((start, self.now));
+                }
+                Action::Launch(_)
+                | Action::Copy { .. }
+                | Action::Clear { .. }
+                | Action::Host(_)
+                | Action::ReadBack { .. }
+                | Action::Let { .. }
+                | Action::Check { .. }
+                | Action::If(_) => {
+                    self.touch(effects.reads.into_iter().chain(effects.writes));
+                    blocks_of(&step.action).into_iter().for_each(|(_, inner)| self.block(plan, inner));
+                }
             }
         }
     }
