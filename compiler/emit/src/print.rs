@@ -15,11 +15,17 @@ pub fn file(path: &str, header: &str, items: TokenStream) -> Result<String, Emit
         out.push('\n');
     }
     let mut previous = "//!";
-    for line in text.lines() {
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
         if wants_blank(previous, line) {
             out.push('\n');
         }
-        match comment(line) {
+        // A long comment's words are on a line of their own, the closing bracket on the next.
+        let joined = line.ends_with("__comment!(").then(|| {
+            let words = lines.next().unwrap_or_default().trim();
+            format!("{line}{words}{}", lines.next().unwrap_or_default().trim())
+        });
+        match comment(joined.as_deref().unwrap_or(line)) {
             Some((indent, words)) => {
                 out.push_str(indent);
                 out.push_str("// ");
@@ -63,6 +69,14 @@ fn comment(line: &str) -> Option<(&str, String)> {
 mod tests {
     use super::*;
     use quote::quote;
+
+    #[test]
+    fn long_comments_stay_one_line() {
+        let words = "Conv+Add+Relu ".repeat(9);
+        let items = quote!(fn f() { { __comment!(#words); g(); } });
+        let text = file("f.rs", "", items).unwrap();
+        assert!(text.contains(&format!("        // {words}\n        g();")), "{text}");
+    }
 
     #[test]
     fn comment_statements_become_comments() {
