@@ -252,16 +252,19 @@ macro_rules! embed {
         #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
         #[allow(unsafe_code, reason = "an embedded symbol")]
         {
-            std::arch::global_asm!(
-                concat!(".pushsection ", $section),
-                ".balign 256",
-                concat!(".globl ", $symbol),
-                concat!(".hidden ", $symbol),
-                concat!($symbol, ":"),
-                concat!(".incbin \"", $path, "\""),
-                ".popsection",
-                options(raw)
-            );
+            // An item of its own: the macro may not stand where a statement does.
+            mod assembled {
+                std::arch::global_asm!(
+                    concat!(".pushsection ", $section),
+                    ".balign 256",
+                    concat!(".globl ", $symbol),
+                    concat!(".hidden ", $symbol),
+                    concat!($symbol, ":"),
+                    concat!(".incbin \"", $path, "\""),
+                    ".popsection",
+                    options(raw)
+                );
+            }
             unsafe extern "C" {
                 #[link_name = $symbol]
                 static BYTES: [u8; $length];
