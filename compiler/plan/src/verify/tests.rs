@@ -1,3 +1,5 @@
+//! Each rule of the verifier has a plan that breaks it, and nothing else.
+
 use graph::datum::Datum;
 use graph::dim::{Atom, Dim};
 use graph::host::{HostError, HostOp};
