@@ -17,8 +17,9 @@ const LABELS: &[u8] = include_bytes!("../../digits/labels.bin");
 fn main() -> Result<(), Error> {
     let mut session = Engine::load(EngineOptions::default())?.session()?;
     session.resize(Batch(COUNT))?;
-    let images = session.inputs_mut().image_mut().as_flattened_mut().as_flattened_mut().as_flattened_mut();
-    images.iter_mut().zip(IMAGES).for_each(|(value, pixel)| *value = f32::from(*pixel) / 16.0);
+    let mut inputs = session.inputs_mut();
+    let values = inputs.image_mut().as_flattened_mut().as_flattened_mut().as_flattened_mut();
+    values.iter_mut().zip(IMAGES).for_each(|(value, pixel)| *value = f32::from(*pixel) / 16.0);
     for (scores, label) in session.run()?.logits().iter().zip(LABELS) {
         let best = (0..10).max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0);
         println!("written {label}, found {best}");
