@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use graph::dim::Dim;
-use graph::symbol::{SymSource, Symbols};
+use graph::symbol::Symbols;
 
 use crate::plan::{Action, Block, Buffer, BufferId, Place, Plan};
 use crate::touch::Touch;
@@ -65,11 +65,10 @@ pub fn assign<C>(plan: &mut Plan<C>) {
 fn bound_sizes<C>(plan: &mut Plan<C>) {
     let symbols = &plan.symbols;
     for buffer in &mut plan.buffers {
-        if let Place::Arena { .. } = buffer.place {
-            buffer.elements = symbols.substitute(&buffer.elements, &|id| {
-                let symbol = symbols.get(id)?;
-                (symbol.source == SymSource::Bind).then(|| Dim::constant(symbol.hi.unwrap_or(0)))
-            });
+        if let Place::Arena { .. } = buffer.place
+            && let Some(bound) = crate::bound::upper(symbols, &buffer.elements)
+        {
+            buffer.elements = bound;
         }
     }
 }

@@ -157,7 +157,7 @@ impl<C> Run<'_, C> {
                 let value = self.read(from)?;
                 self.write(to, value)
             }
-            Action::Clear { buffer } => self.memory.clear(*buffer),
+            Action::Clear { buffer } => self.memory.clear(self.plan, *buffer, &self.bindings),
             Action::Host(call) => self.host(call),
             Action::ReadBack { from, symbol } => {
                 let value = self.read_scalar(from)?;

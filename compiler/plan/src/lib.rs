@@ -1,10 +1,12 @@
 //! The plan: from a verified graph to buffers and steps for one target.
 //!
-//! - [`plan`]: the data. [`claim`]: what kernel families offer. [`facts`]: what is asked of a graph again and again.
+//! - [`plan`]: the data; [`verify`]: its rules; [`text`]: print and parse; [`eval_plan`]: the meaning.
+//! - [`claim`]: what kernel families offer. [`facts`]: what is asked of a graph again and again.
 //! - [`planner`]: the way there: [`open`] regions, [`group`] nodes, choose layouts, lay out steps; then [`arena`] offsets and
 //!   the partial [`order`].
 
 pub mod arena;
+pub mod bound;
 pub mod claim;
 pub mod error;
 pub mod eval_plan;

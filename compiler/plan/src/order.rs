@@ -11,17 +11,25 @@ use crate::touch::Touch;
 pub fn add_dependencies<C>(plan: &mut Plan<C>) {
     let overlaps = overlapping(&plan.buffers);
     let mut body = std::mem::take(&mut plan.body);
-    visit(&mut body, &overlaps, &plan.guards);
+    let sizes = Sizes { buffers: &plan.buffers, guards: &plan.guards };
+    visit(&mut body, &overlaps, sizes);
     plan.body = body;
 }
 
-fn visit(block: &mut Block, overlaps: &[Vec<BufferId>], guards: &[graph::graph::Guard]) {
+/// Tables whose sizes steps use.
+#[derive(Clone, Copy)]
+struct Sizes<'a> {
+    buffers: &'a [Buffer],
+    guards: &'a [graph::graph::Guard],
+}
+
+fn visit(block: &mut Block, overlaps: &[Vec<BufferId>], sizes: Sizes<'_>) {
     for step in &mut block.steps {
         match &mut step.action {
-            Action::Loop(inner) => visit(&mut inner.body, overlaps, guards),
+            Action::Loop(inner) => visit(&mut inner.body, overlaps, sizes),
             Action::If(inner) => {
-                visit(&mut inner.then_block, overlaps, guards);
-                visit(&mut inner.else_block, overlaps, guards);
+                visit(&mut inner.then_block, overlaps, sizes);
+                visit(&mut inner.else_block, overlaps, sizes);
             }
             Action::Launch(_)
             | Action::Copy { .. }
@@ -34,8 +42,13 @@ fn visit(block: &mut Block, overlaps: &[Vec<BufferId>], guards: &[graph::graph::
     }
     let mut touches: Vec<Touch> = block.steps.iter().map(|s| Touch::of(&s.action)).collect();
     for touch in &mut touches {
-        for guard in touch.guards.iter().filter_map(|g| guards.get(*g)) {
+        for guard in touch.guards.iter().filter_map(|g| sizes.guards.get(*g)) {
             guard.pred.for_each_symbol(&mut |s| touch.uses.push(s));
+        }
+        for buffer in touch.clears.iter().filter_map(|b| sizes.buffers.get(b.0 as usize)) {
+            if buffer.place == Place::Growable {
+                buffer.elements.for_each_symbol(&mut |s| touch.uses.push(s));
+            }
         }
         // A place that shares bytes with what is touched counts as touched.
         let share = |buffers: &[BufferId]| -> Vec<BufferId> {

@@ -135,7 +135,7 @@ pub enum Action {
         from: View,
         to: View,
     },
-    /// Zeroes a buffer: its layout has padding, which is zero by contract.
+    /// Zeroes a buffer, a growable one once it is grown to its elements: its layout has padding, which is zero by contract.
     Clear {
         buffer: BufferId,
     },

@@ -160,17 +160,11 @@ impl<'a, C: Clone + PartialEq + std::fmt::Debug> Planner<'a, C> {
         View { buffer: BufferId((self.plan.buffers.len() - 1) as u32), shape, access }
     }
 
-    /// A buffer for an intermediate value: in the arena, or growable where a symbol without an upper bound that is only known
-    /// while the model runs decides its size.
+    /// A buffer for an intermediate value: in the arena, or growable where nothing that is known when a call starts bounds
+    /// its size.
     pub(crate) fn temporary_place(&self, ty: &Type) -> Place {
-        let mut unbounded = false;
-        ty.for_each_dim(&mut |dim| {
-            dim.for_each_symbol(&mut |id| {
-                unbounded |=
-                    self.symbols.get(id).is_some_and(|s| s.source == graph::symbol::SymSource::Bind && s.hi.is_none());
-            });
-        });
-        if unbounded { Place::Growable } else { Place::Arena { offset: Dim::constant(0) } }
+        let bounded = ty.as_tensor().is_none_or(|t| crate::bound::upper(&self.symbols, &t.count()).is_some());
+        if bounded { Place::Arena { offset: Dim::constant(0) } } else { Place::Growable }
     }
 
     /// Adds code, or finds the equal one; yields it with the values of its parameters.

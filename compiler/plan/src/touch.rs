@@ -13,6 +13,8 @@ pub struct Touch {
     pub defines: Vec<SymId>,
     /// Guards that it checks; their symbols are not among `uses`.
     pub guards: Vec<usize>,
+    /// Buffers that it zeroes, among `writes`; the sizes of growable ones are not among `uses`.
+    pub clears: Vec<BufferId>,
 }
 
 impl Touch {
@@ -52,7 +54,10 @@ impl Touch {
                 self.read(from);
                 self.write(to);
             }
-            Action::Clear { buffer } => self.writes.push(*buffer),
+            Action::Clear { buffer } => {
+                self.writes.push(*buffer);
+                self.clears.push(*buffer);
+            }
             Action::Host(call) => {
                 call.operands.iter().for_each(|v| self.read(v));
                 call.results.iter().for_each(|v| self.write(v));

@@ -25,10 +25,7 @@ const POISON: u8 = 0xFF;
 
 impl Memory {
     pub fn new<C>(plan: &Plan<C>, bindings: &Bindings, poison: bool) -> Result<Memory, EvalPlanError> {
-        let size = |dim: &graph::dim::Dim| {
-            let value = bindings.dim(dim).and_then(|v| usize::try_from(v).ok());
-            value.ok_or_else(|| EvalPlanError::UnknownSize { dim: format!("{dim:?}") })
-        };
+        let size = |dim: &graph::dim::Dim| size(dim, bindings);
         let mut memory = Memory { arena: vec![POISON; size(&plan.arena)?], cells: Vec::new() };
         for buffer in &plan.buffers {
             let length = || size(&crate::arena::bytes(buffer));
@@ -58,7 +55,8 @@ impl Memory {
         Ok(())
     }
 
-    pub fn clear(&mut self, id: BufferId) -> Result<(), EvalPlanError> {
+    pub fn clear<C>(&mut self, plan: &Plan<C>, id: BufferId, bindings: &Bindings) -> Result<(), EvalPlanError> {
+        let buffer = buffer(plan, id)?;
         match self.cells.get_mut(id.0 as usize) {
             Some(Cell::Arena(start, length)) => {
                 let range = *start..*start + *length;
@@ -66,6 +64,10 @@ impl Memory {
                 Ok(())
             }
             Some(Cell::Bytes(bytes)) => {
+                if buffer.place == Place::Growable {
+                    let need = size(&crate::arena::bytes(buffer), bindings)?;
+                    bytes.resize(need.max(bytes.len()), POISON);
+                }
                 bytes.fill(0);
                 Ok(())
             }
@@ -140,6 +142,11 @@ impl Memory {
         }
         Ok(())
     }
+}
+
+fn size(dim: &graph::dim::Dim, bindings: &Bindings) -> Result<usize, EvalPlanError> {
+    let value = bindings.dim(dim).and_then(|v| usize::try_from(v).ok());
+    value.ok_or_else(|| EvalPlanError::UnknownSize { dim: format!("{dim:?}") })
 }
 
 fn buffer<C>(plan: &Plan<C>, id: BufferId) -> Result<&Buffer, EvalPlanError> {

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use graph::dim::Dim;
 use graph::dtype::DType;
+use graph::expr::ExprId;
 use graph::graph::{Graph, NodeId, ValueId};
+use graph::node::{Compute, Node, Op};
 use graph::tensor::Tensor;
+use graph::ty::Type;
 use nest::abstraction::abstract_sizes;
 use nest::build::kernel_of_fused;
 use nest::fuse::{Fused, FusedOperand};
@@ -63,15 +66,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         let mut sizes = claim.sizes.clone();
         sizes.extend(epilogue_sizes);
         let workspace = self.workspace(&claim.workspace);
-        let inputs: Vec<ValueId> = claim
-            .operands
-            .iter()
-            .map(|o| o.value)
-            .chain(fused.operands.iter().skip(claim.results.len()).map(|o| o.value))
-            .collect();
-        let nodes: Vec<NodeId> = built.group.roots.iter().chain(&built.group.members).copied().collect();
-        let meaning = extract(state.graph, &state.facts, &nodes, &inputs, &fused.results)
-            .ok_or(PlanError::Malformed { op: "claim", what: "its nodes read a value that it does not name" })?;
+        let meaning = meaning_of(state, claim, &fused)?;
         let launch = Launch { code, reads, writes, sizes, workspace, meaning: Some(Box::new(meaning)) };
         state.push(Action::Launch(launch), &fused.origins);
         Ok(())
@@ -95,9 +90,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             epilogue: None,
         }));
         let workspace = self.workspace(&claim.workspace);
-        let inputs: Vec<ValueId> = claim.operands.iter().map(|o| o.value).collect();
-        let meaning = extract(state.graph, &state.facts, &claim.nodes, &inputs, &claim.results)
-            .ok_or(PlanError::Malformed { op: "claim", what: "its nodes read a value that it does not name" })?;
+        let meaning = meaning_of_root(state, claim)?;
         let sizes = claim.sizes.clone();
         let launch = Launch { code, reads, writes, sizes, workspace, meaning: Some(Box::new(meaning)) };
         let origins = built.fused.as_ref().map(|f| f.origins.clone()).unwrap_or_default();
@@ -156,9 +149,39 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             return None;
         }
         let words = self.symbols.ceil_div(bytes, &Dim::constant(4));
-        let place = Place::Arena { offset: Dim::constant(0) };
+        let place = self.temporary_place(&Type::tensor(DType::F32, vec![words.clone()]));
         Some(self.buffer_view(DType::F32, vec![words.clone()], words.clone(), Access::dense(&[words]), place))
     }
+}
+
+/// What a claim's nodes compute from its operands.
+fn meaning_of_root<C>(state: &BlockState<'_>, claim: &Claim<C>) -> Result<Graph, PlanError> {
+    let inputs: Vec<ValueId> = claim.operands.iter().map(|o| o.value).collect();
+    extract(state.graph, &state.facts, &claim.nodes, &inputs, &claim.results)
+        .ok_or(PlanError::Malformed { op: "claim", what: "its nodes read a value that it does not name" })
+}
+
+/// The claim's nodes, then the epilogue as a Compute on their results and on what it reads beyond them.
+fn meaning_of<C>(state: &BlockState<'_>, claim: &Claim<C>, fused: &Fused) -> Result<Graph, PlanError> {
+    let mut out = meaning_of_root(state, claim)?;
+    let mut operands = out.outputs.clone();
+    for operand in fused.operands.iter().skip(claim.results.len()) {
+        let id = out.add_value(Type::tensor(operand.dtype, operand.shape.clone()), None);
+        out.inputs.push(id);
+        operands.push(id);
+    }
+    let add = |out_value: &ExprId| Type::tensor(fused.exprs.dtype(*out_value), fused.shape.clone());
+    let results: Vec<ValueId> = fused.outs.iter().map(|e| out.add_value(add(e), None)).collect();
+    let compute = Compute {
+        shape: fused.shape.clone(),
+        reduce: fused.reduce.clone(),
+        exprs: fused.exprs.clone(),
+        accs: fused.accs.clone(),
+        outs: fused.outs.clone(),
+    };
+    out.outputs = results.clone();
+    out.nodes.push(Node { op: Op::Compute(compute), operands, results, binds: Vec::new(), origins: Vec::new() });
+    Ok(out)
 }
 
 /// The same group with the claim's results as its first operands, in order, used or not.

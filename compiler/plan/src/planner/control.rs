@@ -37,6 +37,14 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         Ok(slice)
     }
 
+    /// The place of an iteration's slice in what a loop stacks. Its extents are those that the body knows; those of the whole
+    /// are found when the loop has ended.
+    fn stacked(whole: &View, slice: &[Dim], counter: SymId) -> View {
+        let mut access = nest::layout::Access::dense(slice);
+        access.offset = &whole.access.offset + &(&Dim::symbol(counter) * &Dim::product(slice));
+        View { buffer: whole.buffer, shape: slice.to_vec(), access }
+    }
+
     /// A buffer that holds a loop's state, with the initial value copied in.
     fn carried(&mut self, state: &mut BlockState<'_>, initial: ValueId, ty: &Type) -> Result<View, PlanError> {
         let from = self.view(state, initial)?;
@@ -201,9 +209,10 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         known.insert(counter);
         known.extend(body.binds.iter());
         let mut targets: Vec<Option<View>> = vec![None; 1 + looped.carried];
-        for result in node.results.iter().skip(looped.carried) {
+        for (k, result) in node.results.iter().enumerate().skip(looped.carried) {
             let whole = self.place(state, *result)?;
-            targets.push(Some(Self::slice(&whole, counter)?));
+            let slice = body.outputs.get(1 + k).and_then(|o| body.tensor(*o)).ok_or(malformed("no slice to stack"))?;
+            targets.push(Some(Self::stacked(&whole, &slice.shape, counter)));
         }
         let (mut block, outputs) = self.plan_block(body, views, &known, &targets)?;
         let count_step = self.write_counter(counter, &number)?;

@@ -18,7 +18,7 @@ pub(super) fn assign<C>(
     groups: &[Built],
     fixed: &BTreeSet<ValueId>,
 ) -> BTreeMap<ValueId, Layout> {
-    let free = free_values(graph, facts, groups, fixed);
+    let free = free_values(graph, facts, claims, groups, fixed);
     let mut votes: BTreeMap<ValueId, BTreeMap<Layout, usize>> = BTreeMap::new();
     for built in groups {
         let Some(claim) = built.group.claim.and_then(|c| claims.get(c)) else { continue };
@@ -48,14 +48,23 @@ pub(super) fn assign<C>(
 }
 
 /// Values whose layout may be chosen: stored by groups, and read by groups only.
-fn free_values(graph: &Graph, facts: &Facts, groups: &[Built], fixed: &BTreeSet<ValueId>) -> BTreeSet<ValueId> {
+fn free_values<C>(
+    graph: &Graph,
+    facts: &Facts,
+    claims: &[Claim<C>],
+    groups: &[Built],
+    fixed: &BTreeSet<ValueId>,
+) -> BTreeSet<ValueId> {
     let mut grouped = vec![false; graph.nodes.len()];
     for built in groups {
         built.group.roots.iter().chain(&built.group.members).for_each(|n| grouped[n.0 as usize] = true);
     }
+    // A claim without an epilogue writes its results dense.
+    let chooses =
+        |b: &&Built| b.fused.is_some() && b.group.claim.and_then(|c| claims.get(c)).is_none_or(|c| c.epilogue);
     groups
         .iter()
-        .filter(|b| b.fused.is_some())
+        .filter(chooses)
         .flat_map(|b| b.group.stored.iter().copied())
         .filter(|v| !facts.is_output(*v) && !fixed.contains(v))
         .filter(|v| facts.readers(*v).iter().all(|r| grouped[r.0 as usize]))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use graph::dim::{Dim, SymId};
 
-use crate::plan::{Action, BufferId, Plan, View};
+use crate::plan::{Action, BufferId, Place, Plan, View};
 use crate::verify::nesting::{blocks_of, type_symbols};
 
 /// The effects of a step.
@@ -74,6 +74,9 @@ impl Effects {
             }
             Action::Clear { buffer } => {
                 self.writes.insert(*buffer);
+                if let Some(cleared) = plan.buffers.get(buffer.0 as usize).filter(|b| b.place == Place::Growable) {
+                    self.size(&cleared.elements);
+                }
             }
             Action::Host(call) => {
                 call.operands.iter().for_each(|v| self.read(v));

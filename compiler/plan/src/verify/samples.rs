@@ -63,15 +63,24 @@ impl Samples {
         }
     }
 
-    /// Gives a symbol values of its range.
+    /// Gives a symbol values of its range: the ends, those beside them and the middle.
     pub fn choose(&mut self, symbol: SymId, symbols: &Symbols) {
         let Some(known) = symbols.get(symbol) else { return };
-        let hi = known.hi.unwrap_or(known.lo.saturating_add(9)).max(known.lo);
-        let values = [known.lo, hi, (known.lo / 2).saturating_add(hi / 2).clamp(known.lo, hi)];
-        for (k, sample) in self.0.iter_mut().enumerate() {
-            let value = values.into_iter().cycle().nth((k + symbol.0 as usize) % 3).unwrap_or(known.lo);
-            sample.set(symbol, value);
+        let lo = known.lo;
+        let hi = known.hi.unwrap_or(lo.saturating_add(9)).max(lo);
+        let values = [lo, hi, (lo / 2).saturating_add(hi / 2), lo.saturating_add(1), hi.saturating_sub(1)];
+        let mut out = Vec::new();
+        for turn in 0..values.len() {
+            for (k, sample) in self.0.iter().enumerate() {
+                let mut chosen = sample.clone();
+                let value = values.get((k + turn) % values.len()).copied().unwrap_or(lo);
+                chosen.set(symbol, value.clamp(lo, hi));
+                if out.len() < LIMIT && !out.contains(&chosen) {
+                    out.push(chosen);
+                }
+            }
         }
+        self.0 = out;
     }
 
     /// Assignments inside a loop: those in which it runs, at its first and last iteration.

@@ -327,7 +327,7 @@ fn p12_addresses() {
         "offset i*n",
         "offset i*n + 57",
         &[
-            "P12 body/3/body/0: to: addresses 57 to 58 of buffer ^4, which has 8*n elements, where n = 2, k = 2, m = 3, i = 0, s = 3",
+            "P12 body/3/body/0: to: addresses 57 to 57 of buffer ^4, which has 8*n elements, where n = 1, k = 0, m = 1, i = 0, s = 1",
         ],
     );
 }
