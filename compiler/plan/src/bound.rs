@@ -28,6 +28,12 @@ impl Bounds<'_> {
         self.symbols.get(id).is_none_or(|s| s.source == SymSource::Bind)
     }
 
+    fn is_bounded(&self, dim: &Dim) -> bool {
+        let mut bounded = true;
+        dim.for_each_symbol(&mut |id| bounded &= self.symbols.get(id).is_some_and(|s| s.hi.is_some()));
+        bounded
+    }
+
     fn depends(&self, dim: &Dim) -> bool {
         let mut found = false;
         dim.for_each_symbol(&mut |id| found |= self.is_late(id));
@@ -56,9 +62,10 @@ impl Bounds<'_> {
             sum.lo = sum.lo.zip(part.lo).map(|(a, b)| &a + &b);
             sum.hi = sum.hi.zip(part.hi).map(|(a, b)| &a + &b);
         }
-        let range = self.symbols.range(dim);
-        let lowest = i64::try_from(range.lo).ok().filter(|lo| *lo > i64::MIN).map(Dim::constant);
-        Ends { lo: sum.lo.or(lowest), hi: sum.hi.or(range.upper().map(Dim::constant)) }
+        // Ranges of sizes over unbounded symbols end where integers do, which is no bound.
+        let range = Some(self.symbols.range(dim)).filter(|_| self.is_bounded(dim));
+        let constant = |end: i128| i64::try_from(end).ok().map(Dim::constant);
+        Ends { lo: sum.lo.or(range.and_then(|r| constant(r.lo))), hi: sum.hi.or(range.and_then(|r| constant(r.hi))) }
     }
 
     fn product(&self, factors: &[Atom], coef: i64) -> Ends {
@@ -172,9 +179,10 @@ mod tests {
         check("min(5, u)", "5");
         check("max(0, -max(0, min(5, u)) + max(0, min(5, u - 3)))", "5");
         check("select(eq(i, 0), 1, 4)*select(eq(i, 1), 2, n + 1)", "4*n + 4");
-        check("floordiv(k + n, 2)", "floordiv(n + 8, 2)");
+        check("floordiv(k + n, 2)", "floordiv(n, 2) + 4");
         check("mod(u, 4)", "3");
-        check("mod(k, n)", "min(8, n - 1)");
+        check("mod(k, n)", "min(n - 1, 8)");
         check("max(k, u)", "none");
+        check("floordiv(select(le(u, n), 2, 4) + 4*u, 2*select(le(u, n), 2, 4))", "none");
     }
 }
