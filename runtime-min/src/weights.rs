@@ -244,27 +244,30 @@ impl Drop for Map {
 #[repr(C, align(256))]
 pub struct Aligned<const N: usize>(pub [u8; N]);
 
-/// The bytes of a weight file as a `&'static [u8]` of the program: `embed!(Aligned, symbol, path, length, section)`. Assembled in by
-/// `.incbin` where the object format allows, which takes a fraction of the time and memory that `include_bytes!` does.
+/// Items that give `fn embedded() -> &'static [u8]`, the bytes of a weight file in the program:
+/// `embed!(Aligned, symbol, path, length, section)`. Assembled in by `.incbin` where the object format allows, which takes a
+/// fraction of the time and memory that `include_bytes!` does.
 #[allow(unused_macros, reason = "used by crates with large embedded weights")]
 macro_rules! embed {
-    ($aligned:path, $symbol:literal, $path:expr, $length:literal, $section:literal) => {{
+    ($aligned:path, $symbol:literal, $path:expr, $length:literal, $section:literal) => {
+        #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+        #[allow(unsafe_code, reason = "assembles bytes into a section, and nothing else")]
+        mod assembled {
+            std::arch::global_asm!(
+                concat!(".pushsection ", $section),
+                ".balign 256",
+                concat!(".globl ", $symbol),
+                concat!(".hidden ", $symbol),
+                concat!($symbol, ":"),
+                concat!(".incbin \"", $path, "\""),
+                ".popsection",
+                options(raw)
+            );
+        }
+
         #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
         #[allow(unsafe_code, reason = "an embedded symbol")]
-        {
-            // An item of its own: the macro may not stand where a statement does.
-            mod assembled {
-                std::arch::global_asm!(
-                    concat!(".pushsection ", $section),
-                    ".balign 256",
-                    concat!(".globl ", $symbol),
-                    concat!(".hidden ", $symbol),
-                    concat!($symbol, ":"),
-                    concat!(".incbin \"", $path, "\""),
-                    ".popsection",
-                    options(raw)
-                );
-            }
+        fn embedded() -> &'static [u8] {
             unsafe extern "C" {
                 #[link_name = $symbol]
                 static BYTES: [u8; $length];
@@ -272,13 +275,14 @@ macro_rules! embed {
             // SAFETY: the symbol above, with exactly the length of the file (the generator writes both).
             unsafe { &*(&raw const BYTES) }
         }
+
         #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))))]
-        {
+        fn embedded() -> &'static [u8] {
             use $aligned as Aligned;
             static BYTES: Aligned<$length> = Aligned(*include_bytes!($path));
             &BYTES.0
         }
-    }};
+    };
 }
 #[allow(unused_imports, reason = "used by crates with large embedded weights")]
 pub(crate) use embed;

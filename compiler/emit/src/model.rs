@@ -223,35 +223,36 @@ fn weight_module<C>(cx: &PlanContext<'_, C>, options: &Options, placement: &Plac
         return (items, false);
     }
     let (embedded, watched) = if manifest.bytes <= SMALL {
-        let bytes = quote! {
-            static BYTES: super::runtime::weights::Aligned<#length> =
-                super::runtime::weights::Aligned(*include_bytes!(#absolute));
-            let bytes: &'static [u8] = &BYTES.0;
+        let items = quote! {
+            fn embedded() -> &'static [u8] {
+                static BYTES: Aligned<#length> = Aligned(*include_bytes!(#absolute));
+                &BYTES.0
+            }
         };
-        (bytes, false)
+        (quote!(use super::runtime::weights::Aligned; #items), false)
     } else {
         let section = match manifest.bytes >= LARGE {
             true => ".lrodata.onnx2crate,\"al\",@progbits",
             false => ".rodata.onnx2crate,\"a\",@progbits",
         };
         let symbol = format!("__o2c_{:016x}_{}_weights", manifest.checksum, snake(&options.name));
-        let bytes = quote! {
-            let bytes: &'static [u8; #length] = super::runtime::weights::embed!(
+        let items = quote! {
+            super::runtime::weights::embed!(
                 super::runtime::weights::Aligned, #symbol, #absolute, #length, #section
             );
         };
-        (bytes, true)
+        (items, true)
     };
     let items = quote! {
         #uses
+        #embedded
 
         /// The bytes in the program, unless the options name a file.
         #load {
             if let Some(path) = &options.weights {
                 return Weights::from_path(path, MANIFEST);
             }
-            #embedded
-            Weights::embedded(bytes, MANIFEST)
+            Weights::embedded(embedded(), MANIFEST)
         }
     };
     (items, watched)

@@ -73,7 +73,14 @@ mod tests {
     #[test]
     fn long_comments_stay_one_line() {
         let words = "Conv+Add+Relu ".repeat(9);
-        let items = quote!(fn f() { { __comment!(#words); g(); } });
+        let items = quote!(
+            fn f() {
+                {
+                    __comment!(#words);
+                    g();
+                }
+            }
+        );
         let text = file("f.rs", "", items).unwrap();
         assert!(text.contains(&format!("        // {words}\n        g();")), "{text}");
     }

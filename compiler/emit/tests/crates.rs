@@ -349,6 +349,30 @@ fn static_plans_have_nested_arrays() {
 }
 
 #[test]
+fn large_weights_are_assembled_in() {
+    let mut b = Builder::new("large");
+    let shape = [Dim::constant(300_000)];
+    let (x, y) = (b.input("x", DType::F32, &shape), b.output("y", DType::F32, &shape));
+    let weight = b.weight(&vec![1.5; 300_000]);
+    b.launch("add", &[&x, &weight], &y, &[]);
+    let test = r#"
+        use large::{Engine, EngineOptions, Error};
+
+        #[test]
+        fn first_and_last() -> Result<(), Error> {
+            let engine = Engine::load(EngineOptions::default())?;
+            assert_eq!(engine.info().weight_bytes % 256, 0);
+            let out = engine.session()?.run()?.y().to_vec();
+            assert_eq!((out[0], out[299_999]), (1.5, 1.5));
+            let missing = Engine::load(EngineOptions::default().with_weights("no-such-file.bin"));
+            assert!(matches!(missing, Err(Error::Weights { .. })));
+            Ok(())
+        }
+    "#;
+    check(&b.finish(), "large", test);
+}
+
+#[test]
 fn symbolic_extents_are_checked_once() {
     let test = r#"
         use dynamic::{Batch, Engine, EngineOptions, Error, Input, Inputs, Width};
