@@ -9,19 +9,26 @@
 //! let report = passes::run_pipeline(&mut model, &Options::default())?;
 //! ```
 
+mod affine;
 mod algebra;
 mod cse;
 mod dce;
 mod error;
 mod facts;
 mod fold;
+mod fold_affine;
 mod liveness;
 mod map;
+mod merge_contractions;
 mod no_op;
+mod pattern;
 mod pipeline;
 mod pointwise_first;
+mod recognise_norm;
+mod recognise_softmax;
 mod relabel;
 mod rewrite;
+mod scale_out;
 mod shape_arithmetic;
 mod views;
 

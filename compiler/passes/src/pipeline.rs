@@ -5,7 +5,10 @@ use graph::graph::Model;
 use graph::verify;
 
 use crate::PassError;
-use crate::{algebra, cse, dce, fold, no_op, pointwise_first, relabel, views};
+use crate::{
+    algebra, cse, dce, fold, fold_affine, merge_contractions, no_op, pointwise_first, recognise_norm,
+    recognise_softmax, relabel, scale_out, views,
+};
 
 /// One step of the pipeline.
 pub struct Pass {
@@ -41,6 +44,8 @@ pub struct Options {
     pub sweeps: usize,
     /// Rounds of the pipeline.
     pub rounds: usize,
+    /// Merge contractions of one operand with constant weights (Q, K, V). The parts become views of one result.
+    pub merge_contractions: bool,
     /// Verify after every pass, not only at the end.
     pub verify_between: bool,
 }
@@ -53,6 +58,7 @@ impl Default for Options {
             limits: Limits::default(),
             sweeps: 64,
             rounds: 16,
+            merge_contractions: true,
             verify_between: cfg!(debug_assertions),
         }
     }
@@ -82,8 +88,22 @@ impl std::fmt::Display for Report {
 }
 
 /// The passes of a round, in order.
-pub const PIPELINE: &[Pass] =
-    &[fold::PASS, no_op::PASS, algebra::PASS, views::PASS, pointwise_first::PASS, relabel::PASS, cse::PASS, dce::PASS];
+#[rustfmt::skip]
+pub const PIPELINE: &[Pass] = &[
+    fold::PASS,
+    no_op::PASS,
+    algebra::PASS,
+    recognise_norm::PASS,
+    recognise_softmax::PASS,
+    views::PASS,
+    pointwise_first::PASS,
+    fold_affine::PASS,
+    scale_out::PASS,
+    relabel::PASS,
+    merge_contractions::PASS,
+    cse::PASS,
+    dce::PASS,
+];
 
 /// Runs the pipeline until a round changes nothing, or up to [`Options::stop_after`]. The model is verified at the end.
 pub fn run_pipeline(model: &mut Model, options: &Options) -> Result<Report, PassError> {

@@ -1,6 +1,6 @@
 //! Rewriting: the graph is built anew, node by node; a [`Rule`] is asked about each and may put others in its place.
 //!
-//! A rule sees the graph as it was, and builds into the new one, where everything before the node stands already. What
+//! A rule sees the graph as it was, and builds into the new one, where constants and everything before the node stand already. What
 //! nobody needs any more is left out. Bodies of `Scan`, `If` and `Loop` are rewritten the same way, those of regions are kept.
 //! Sweeps repeat until one rewrites nothing; then the graph is exactly as it was before that sweep.
 
@@ -195,7 +195,9 @@ impl Sweep<'_> {
             let new = site.b.input("", ty);
             self.settle(&mut site, *id, new);
         }
-        for (id, node) in old.iter() {
+        // Constants first: a rule may read any of them.
+        let (constants, others): (Vec<_>, Vec<_>) = old.iter().partition(|(_, n)| matches!(n.op, Op::Const(_)));
+        for (id, node) in constants.into_iter().chain(others) {
             if facts.is_live(id) {
                 self.node(&mut site, node)?;
             } else {

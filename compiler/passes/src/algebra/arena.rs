@@ -143,7 +143,7 @@ impl Simplifier {
 }
 
 /// Ids that the roots reach, children before their readers, in the order of a walk from the roots.
-pub(super) fn reached(exprs: &Exprs, roots: &[ExprId]) -> Vec<ExprId> {
+pub(crate) fn reached(exprs: &Exprs, roots: &[ExprId]) -> Vec<ExprId> {
     let mut seen = vec![false; exprs.len()];
     let mut out = Vec::new();
     let mut stack: Vec<(ExprId, bool)> = roots.iter().rev().map(|r| (*r, false)).collect();
