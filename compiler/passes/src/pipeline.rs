@@ -6,8 +6,8 @@ use graph::verify;
 
 use crate::PassError;
 use crate::{
-    algebra, cse, dce, fold, fold_affine, merge_contractions, no_op, pointwise_first, recognise_norm,
-    recognise_softmax, relabel, scale_out, views,
+    algebra, cse, dce, fold, fold_affine, merge_binds, merge_contractions, no_op, pointwise_first, recognise_norm,
+    recognise_softmax, relabel, scale_out, unit_views, views,
 };
 
 /// One step of the pipeline.
@@ -101,7 +101,9 @@ pub const PIPELINE: &[Pass] = &[
     scale_out::PASS,
     relabel::PASS,
     merge_contractions::PASS,
+    unit_views::PASS,
     cse::PASS,
+    merge_binds::PASS,
     dce::PASS,
 ];
 
