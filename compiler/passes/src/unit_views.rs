@@ -12,6 +12,7 @@ use graph::builder::BuildError;
 use graph::expr::{Expr, ExprId, Exprs, Leaves};
 use graph::graph::{Model, ValueId};
 use graph::node::{Acc, Compute, Extent, Node, Op};
+use graph::scalar::Scalar;
 
 use crate::map::{self, Map};
 use crate::rewrite::{Patch, Site, Stateless, rewrite};
@@ -32,27 +33,22 @@ fn run(model: &mut Model, ctx: &Ctx<'_>) -> Result<Changes, PassError> {
 fn rule(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
     let Op::Compute(compute) = &node.op else { return Ok(None) };
     let views: Vec<Option<Map<'_>>> = node.operands.iter().map(|v| unit_view(site, *v)).collect();
-    let through = |operand: u32, index: &[ExprId]| -> Option<(ValueId, Vec<ExprId>)> {
+    // The source, and the index into it; `None` stands for 0.
+    let through = |operand: u32, index: &[ExprId]| -> Option<(ValueId, Vec<Option<ExprId>>)> {
         let view = views.get(operand as usize)?.as_ref()?;
-        let mut at = Vec::with_capacity(view.index.len());
-        let mut kept = Vec::new();
+        let (mut at, mut kept) = (Vec::with_capacity(view.index.len()), Vec::new());
         for id in view.index {
             at.push(match view.compute.exprs.get(*id)? {
                 Expr::Index(k) => {
                     kept.push(*k as usize);
-                    Step::Index(*index.get(*k as usize)?)
+                    Some(*index.get(*k as usize)?)
                 }
-                _ => Step::Zero,
+                _ => None,
             });
         }
         let zero = |id: &ExprId| matches!(compute.exprs.get(*id), Some(Expr::Const(c)) if c.as_i64() == 0);
         let dropped = index.iter().enumerate().filter(|(d, _)| !kept.contains(d)).all(|(_, id)| zero(id));
-        let zero_id = compute.exprs.iter().map(|(id, _)| id).find(zero);
-        let at = at.into_iter().map(|step| match step {
-            Step::Index(id) => Some(id),
-            Step::Zero => zero_id,
-        });
-        dropped.then_some((view.source, at.collect::<Option<Vec<_>>>()?))
+        dropped.then_some((view.source, at))
     };
     let fires = compute.exprs.iter().any(|(_, e)| match e {
         Expr::Load { operand, index, .. } => through(*operand, index).is_some(),
@@ -67,18 +63,30 @@ fn rule(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
     let accs: Vec<graph::dtype::DType> = compute.accs.iter().map(|a| a.dtype).collect();
     let (mut exprs, mut ids) = (Exprs::default(), Vec::with_capacity(compute.exprs.len()));
     for (_, expr) in compute.exprs.iter() {
-        let mut expr = expr.clone();
-        if let Expr::Load { operand, index, .. } = &mut expr
-            && let Some((source, at)) = through(*operand, index)
-        {
-            let position = operands.iter().position(|v| *v == source).unwrap_or(operands.len());
-            if position == operands.len() {
-                operands.push(source);
-                known = dtypes(&operands);
+        let resolve = |id: ExprId| ids.get(id.0 as usize).copied().unwrap_or(id);
+        let moved = match expr {
+            Expr::Load { operand, index, or } => through(*operand, index).map(|moved| (moved, or.map(resolve))),
+            _ => None,
+        };
+        let expr = match moved {
+            None => expr.map_children(&mut |child| resolve(child)),
+            Some(((source, at), or)) => {
+                let position = operands.iter().position(|v| *v == source).unwrap_or(operands.len());
+                if position == operands.len() {
+                    operands.push(source);
+                    known = dtypes(&operands);
+                }
+                let mut index = Vec::with_capacity(at.len());
+                for id in at {
+                    let leaves = Leaves { operands: &known, accs: &accs };
+                    index.push(match id {
+                        Some(id) => resolve(id),
+                        None => exprs.add(Expr::Const(Scalar::i64(0)), leaves)?,
+                    });
+                }
+                Expr::Load { operand: position as u32, index, or }
             }
-            (*operand, *index) = (position as u32, at);
-        }
-        let expr = expr.map_children(&mut |child| ids.get(child.0 as usize).copied().unwrap_or(child));
+        };
         ids.push(exprs.add(expr, Leaves { operands: &known, accs: &accs })?);
     }
     let at = |id: ExprId| ids.get(id.0 as usize).copied().unwrap_or(id);
@@ -91,11 +99,6 @@ fn rule(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
     };
     let operands = site.get_all(&operands)?;
     site.b.add_compute(new, operands).map(Some)
-}
-
-enum Step {
-    Index(ExprId),
-    Zero,
 }
 
 /// The map that defines a value, if it only adds or drops dims of extent 1 and keeps the order of the others.

@@ -23,6 +23,8 @@ pub enum Stage {
     Plan,
     /// The same with every buffer apart and poisoned.
     Poison,
+    /// As `Plan`, of what the passes make of the graph.
+    PassesPlan,
 }
 
 impl Stage {
@@ -33,6 +35,7 @@ impl Stage {
             "passes" => Some(Stage::Passes),
             "plan" => Some(Stage::Plan),
             "poison" => Some(Stage::Poison),
+            "passes-plan" => Some(Stage::PassesPlan),
             _ => None,
         }
     }
@@ -69,7 +72,12 @@ impl CodeText for NoCode {
 }
 
 fn results(model: &Model, inputs: &[Datum], stage: Stage) -> Result<Vec<Datum>, String> {
-    if stage == Stage::Eval {
+    let mut optimised = model.clone();
+    if matches!(stage, Stage::Passes | Stage::PassesPlan) {
+        passes::run_pipeline(&mut optimised, &passes::Options::default()).map_err(|e| format!("passes: {e}"))?;
+    }
+    let model = &optimised;
+    if matches!(stage, Stage::Eval | Stage::Passes) {
         return graph::eval::model(model, inputs).map_err(|e| format!("eval: {e}"));
     }
     let none: &[&dyn Claimant<Code = NoCode>] = &[];
