@@ -2,7 +2,7 @@
 //!
 //! Before: anything. After: a node whose operands are constants is a constant, if that takes at most
 //! [`Options::fold_bytes`](crate::Options::fold_bytes) more than the operands that nothing else reads (weights that are only
-//! moved or scaled always fold). An integer tensor whose elements are known is a constant, or where symbols occur one Compute of sizes that reads
+//! moved or scaled always fold) and the work is bounded. An integer tensor whose elements are known is a constant, or where symbols occur one Compute of sizes that reads
 //! nothing, so that no arithmetic on shapes is left to run. First of a round: every other pass looks for constants.
 //!
 //! ```text
@@ -14,7 +14,7 @@ use graph::builder::BuildError;
 use graph::datum::Datum;
 use graph::dim::Dim;
 use graph::eval::{self, Bindings};
-use graph::graph::{Model, ValueId};
+use graph::graph::{Graph, Model, ValueId};
 use graph::node::{Node, Op};
 use graph::scalar::Scalar;
 use graph::tensor::Tensor;
@@ -33,6 +33,9 @@ pub(crate) const PASS: Pass = Pass {
 
 /// Elements of a tensor that is written as a chain of selections between sizes.
 const SIZES: usize = 64;
+
+/// Elements that may be computed or accumulated to fold one node.
+const WORK: i64 = 1 << 31;
 
 fn run(model: &mut Model, ctx: &Ctx<'_>) -> Result<Changes, PassError> {
     rewrite(model, ctx, PASS.name, &mut Stateless(rule))
@@ -121,6 +124,9 @@ fn sizes(site: &mut Site<'_>, ty: &TensorType, contents: &[Dim]) -> Result<Value
 
 /// Results of a node that reads constants only.
 fn evaluated(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
+    if work(&node.op).is_none_or(|work| work > WORK) {
+        return Ok(None);
+    }
     let mut bytes = 0usize;
     for result in &node.results {
         let shape = site.tensor(*result).and_then(|t| t.static_shape().map(|s| (t.dtype, s)));
@@ -148,4 +154,21 @@ fn evaluated(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
         .collect();
     let Some(tensors) = tensors else { return Ok(None) };
     tensors.into_iter().map(|t| site.b.constant(t)).collect::<Result<Vec<_>, _>>().map(Some)
+}
+
+/// Elements that a node computes or accumulates; `None` if only running it tells.
+fn work(op: &Op) -> Option<i64> {
+    let body = |graph: &Graph| graph.nodes.iter().try_fold(1i64, |sum, n| Some(sum.saturating_add(work(&n.op)?)));
+    match op {
+        Op::Compute(c) => {
+            let extents = c.shape.iter().chain(c.reduce.iter().map(|e| &e.bound));
+            extents.map(Dim::as_const).try_fold(1i64, |product, extent| Some(product.saturating_mul(extent?)))
+        }
+        Op::Scatter(s) => s.domain.iter().try_fold(1i64, |product, e| Some(product.saturating_mul(e.as_const()?))),
+        Op::Scan(s) => Some(s.trip.as_const()?.saturating_mul(body(&s.body)?)),
+        Op::If(i) => Some(body(&i.then_body)?.max(body(&i.else_body)?)),
+        Op::Region(r) => body(&r.body),
+        Op::Const(_) | Op::Sort(_) | Op::Compact(_) | Op::Prefix(_) | Op::Bind | Op::Host(_) => Some(1),
+        Op::Loop(_) => None,
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Before: `fold` has made constants of what batch normalisation computes from its statistics; `pointwise_first` has brought
 //! scales next to the products. After: behind a conv, conv_transpose or contract with constant weight, read by nothing else,
-//! stands no multiplication by constants of its output channels; all constants that are added are one. Rounds differently.
+//! stands no multiplication by constants of its output channels; all constants that are added are one. A weight that
+//! something else reads stays as it is. Rounds differently.
 //!
 //! ```text
 //! %2 = region conv (%0, %w) · %3 = %2 + b[c] · %4 = %3 * s[c] + t[c]
@@ -55,6 +56,10 @@ fn rule(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
     let Op::Region(region) = &affine.region.op else { return Ok(None) };
     let Some(weight) = weight_of(site, affine.region, region) else { return Ok(None) };
     if affine.scale.is_none() && (affine.links < 2 || affine.shift.is_none()) {
+        return Ok(None);
+    }
+    let shared = affine.region.operands.get(weight.operand).is_none_or(|v| site.facts.uses(*v) > 1);
+    if shared && affine.scale.is_some() {
         return Ok(None);
     }
     let [result] = node.results[..] else { return Ok(None) };

@@ -1,19 +1,22 @@
-//! Merges symbols that are bound to one value: sizes found twice from the same count are one size.
+//! Removes symbols that are other sizes: bound to one value twice, or to a value that is known as a size.
 //!
-//! Before: `cse` has merged what the symbols are bound to. After: no two `Bind`s of a graph read the same value; the first
-//! symbol stands for both, everywhere, with the range that both allow; guards that this makes certain are gone. So types that
-//! were equal at run time only are equal, and `cse` may find more.
+//! Before: `fold` has made constants of what is known, `cse` has merged what the symbols are bound to. After: no two `Bind`s of a
+//! graph read the same value; none reads a value that is known as a size within the symbol's range. The size, or the first
+//! symbol with the range that both allow, stands in its place everywhere; guards that this makes certain are gone. So types
+//! that were equal at run time only are equal, and other passes may find more.
 //!
 //! ```text
 //! bind (%1) binds [n] · bind (%1) binds [m] · %2: f32[m] = …   →   bind (%1) binds [n] · %2: f32[n] = …
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use graph::dim::SymId;
+use graph::dim::{Dim, SymId};
 use graph::graph::{Graph, Model, ValueId};
-use graph::node::Op;
+use graph::node::{Node, Op};
+use graph::symbol::SymSource;
 
+use crate::liveness::bound_by;
 use crate::rename::rename;
 use crate::{Changes, Ctx, Pass, PassError};
 
@@ -21,39 +24,73 @@ pub(crate) const PASS: Pass = Pass {
     name: "merge_binds",
     run,
     reason: "every size found at run time costs a wait for the device",
-    after: &["cse"],
+    after: &["fold", "cse"],
     before: &["dce"],
 };
 
 fn run(model: &mut Model, _: &Ctx<'_>) -> Result<Changes, PassError> {
-    let mut renamed = BTreeMap::new();
+    let mut known = Known { bound: BTreeSet::new(), renamed: BTreeMap::new() };
     let mut graph = std::mem::take(&mut model.graph);
-    merge(model, &mut graph, &mut renamed);
+    known.walk(model, &mut graph);
     model.graph = graph;
-    if !renamed.is_empty() {
-        rename(model, &renamed);
+    if !known.renamed.is_empty() {
+        rename(model, &known.renamed);
     }
-    Ok(Changes(renamed.len()))
+    Ok(Changes(known.renamed.len()))
 }
 
-fn merge(model: &mut Model, graph: &mut Graph, renamed: &mut BTreeMap<SymId, SymId>) {
-    let mut first: BTreeMap<ValueId, SymId> = BTreeMap::new();
-    graph.nodes.retain(|node| {
-        let (Op::Bind, [value], [symbol]) = (&node.op, &node.operands[..], &node.binds[..]) else { return true };
-        let Some(known) = first.get(value) else {
-            first.insert(*value, *symbol);
-            return true;
-        };
-        if !narrow(model, *known, *symbol) {
-            return true;
+struct Known {
+    /// Symbols bound so far.
+    bound: BTreeSet<SymId>,
+    /// Sizes that stand for symbols; they mention none of these.
+    renamed: BTreeMap<SymId, Dim>,
+}
+
+impl Known {
+    fn walk(&mut self, model: &mut Model, graph: &mut Graph) {
+        self.bound.extend(&graph.binds);
+        let mut first: BTreeMap<ValueId, SymId> = BTreeMap::new();
+        let mut nodes = std::mem::take(&mut graph.nodes);
+        nodes.retain_mut(|node| {
+            if let Some((symbol, size)) = self.size_of(model, graph, node, &first) {
+                self.renamed.insert(symbol, size);
+                return false;
+            }
+            if let (Op::Bind, [value], [symbol]) = (&node.op, &node.operands[..], &node.binds[..]) {
+                first.entry(*value).or_insert(*symbol);
+            }
+            if !matches!(node.op, Op::Region(_)) {
+                node.op.bodies_mut().into_iter().for_each(|body| self.walk(model, body));
+            }
+            self.bound.extend(bound_by(node));
+            true
+        });
+        graph.nodes = nodes;
+    }
+
+    /// The symbol of a `Bind` and what it is.
+    fn size_of(
+        &self,
+        model: &mut Model,
+        graph: &Graph,
+        node: &Node,
+        first: &BTreeMap<ValueId, SymId>,
+    ) -> Option<(SymId, Dim)> {
+        let (Op::Bind, [value], [symbol]) = (&node.op, &node.operands[..], &node.binds[..]) else { return None };
+        if let Some(known) = first.get(value) {
+            return narrow(model, *known, *symbol).then(|| (*symbol, Dim::symbol(*known)));
         }
-        renamed.insert(*symbol, *known);
-        false
-    });
-    for node in &mut graph.nodes {
-        if !matches!(node.op, Op::Region(_)) {
-            node.op.bodies_mut().into_iter().for_each(|body| merge(model, body, renamed));
-        }
+        let contents = graph.value(*value)?.contents.clone()?;
+        let [size] = &contents[..] else { return None };
+        let size = model.symbols.substitute(size, &|id| self.renamed.get(&id).cloned());
+        let mut there = true;
+        size.for_each_symbol(&mut |id| {
+            let input = model.symbols.get(id).is_some_and(|s| s.source == SymSource::Input);
+            there &= input || self.bound.contains(&id);
+        });
+        let (allowed, found) = (model.symbols.get(*symbol)?, model.symbols.range(&size));
+        let fits = found.lo >= i128::from(allowed.lo) && allowed.hi.is_none_or(|hi| found.hi <= i128::from(hi));
+        (there && fits).then_some((*symbol, size))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Before: `relabel` has settled the order of labels, `fold_affine` has made one constant of what is added. After: contractions
 //! with the same first operand, labels and dtypes, whose second operands are constants of the same shape but for one label
 //! that only they and the result have, are one; constants of that label that each adds are added once. What each was is a
-//! slice of the result, a view where that label comes last.
+//! slice of the result, a view. Outputs of the graph stay as they are.
 //!
 //! ```text
 //! %1 = contract "mk,kn->mn" (%0, %wq) · %2 = contract "mk,kn->mn" (%0, %wk)
@@ -92,6 +92,9 @@ impl Rule for Merge {
 
 /// The member whose whole a value is.
 fn member<'a>(site: &Site<'a>, value: ValueId) -> Option<Member<'a>> {
+    if site.facts.is_output(value) {
+        return None;
+    }
     let (node, _) = site.definition(value)?;
     if let Some((contract, dims)) = mergeable(site, node) {
         return match reader_that_adds(site, value) {

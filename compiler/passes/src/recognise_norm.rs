@@ -51,7 +51,7 @@ fn matched<'a>(site: &Site<'a>, node: &'a Node) -> Option<(ValueId, Norm)> {
         None => (eps, variance.constant()?),
     };
     let centered = centered.value(site)?;
-    let ty = site.tensor(centered)?;
+    let ty = site.tensor(centered).filter(|t| t.shape == term.compute.shape)?;
     let (axes, square) = mean(site, variance.value(site)?)?;
     if squared(site, square)? != centered || !matches!(ty.dtype, DType::F32 | DType::F64) || eps < 0.0 {
         return None;
@@ -99,5 +99,5 @@ fn minus_mean(site: &Site<'_>, value: ValueId) -> Option<(ValueId, Vec<usize>)> 
     let (x, centre) = Term::of_value(site, value)?.binary(site, BinOp::Sub)?;
     let x = x.value(site)?;
     let (axes, of) = mean(site, centre.value(site)?)?;
-    (of.reduced_value() == Some(x)).then_some((x, axes))
+    (of.reduced_value() == Some(x) && site.tensor(x) == site.tensor(value)).then_some((x, axes))
 }

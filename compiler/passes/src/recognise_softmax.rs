@@ -38,7 +38,8 @@ fn rule(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
 }
 
 fn matched<'a>(site: &Site<'a>, node: &'a Node) -> Option<(ValueId, Softmax)> {
-    let (power, total) = Term::of_node(node)?.binary(site, BinOp::Div)?;
+    let term = Term::of_node(node)?;
+    let (power, total) = term.binary(site, BinOp::Div)?;
     let power = power.value(site)?;
     let total = Reduction::of_value(site, total.value(site)?, Combiner::Sum)?;
     if !total.out.is_acc() || total.value.reduced_value() != Some(power) {
@@ -48,7 +49,8 @@ fn matched<'a>(site: &Site<'a>, node: &'a Node) -> Option<(ValueId, Softmax)> {
     let x = x.value(site)?;
     let top = Reduction::of_value(site, top.value(site)?, Combiner::Max)?;
     let [axis] = top.axes[..] else { return None };
-    let same = top.out.is_acc() && top.value.reduced_value() == Some(x) && total.axes == top.axes;
+    let shapes = site.tensor(x) == site.tensor(power) && site.tensor(power)?.shape == term.compute.shape;
+    let same = shapes && top.out.is_acc() && top.value.reduced_value() == Some(x) && total.axes == top.axes;
     let float = matches!(site.tensor(x)?.dtype, DType::F32 | DType::F64);
     (same && float).then_some((x, Softmax { axis, log: false }))
 }

@@ -1,4 +1,4 @@
-//! Puts symbols in the place of others, in the whole model.
+//! Puts sizes in the place of symbols, in the whole model.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,16 +7,17 @@ use graph::dim::{Dim, SymId};
 use graph::expr::{Expr, ExprId, Exprs};
 use graph::graph::{Graph, Model};
 use graph::node::Op;
+use graph::scalar::Scalar;
 use graph::symbol::Symbols;
 use graph::ty::{TensorType, Type};
 
-/// Replaces symbols, which are known wherever those that they stand for are. Guards that become certain go.
-pub(crate) fn rename(model: &mut Model, names: &BTreeMap<SymId, SymId>) {
+/// Replaces symbols by sizes that are known wherever the symbols are. Guards that become certain go.
+pub(crate) fn rename(model: &mut Model, names: &BTreeMap<SymId, Dim>) {
     let Model { symbols, guards, graph, .. } = model;
     let renamer = Renamer { symbols, names };
     let old = std::mem::take(guards);
     for mut guard in old {
-        guard.pred = symbols.substitute_pred(&guard.pred, &|id| names.get(&id).map(|new| Dim::symbol(*new)));
+        guard.pred = symbols.substitute_pred(&guard.pred, &|id| names.get(&id).cloned());
         if symbols.prove(&guard.pred) != Some(true) && !guards.contains(&guard) {
             guards.push(guard);
         }
@@ -26,7 +27,7 @@ pub(crate) fn rename(model: &mut Model, names: &BTreeMap<SymId, SymId>) {
 
 struct Renamer<'a> {
     symbols: &'a Symbols,
-    names: &'a BTreeMap<SymId, SymId>,
+    names: &'a BTreeMap<SymId, Dim>,
 }
 
 impl Renamer<'_> {
@@ -34,7 +35,7 @@ impl Renamer<'_> {
         let mut found = false;
         dim.for_each_symbol(&mut |id| found |= self.names.contains_key(&id));
         if found {
-            *dim = self.symbols.substitute(dim, &|id| self.names.get(&id).map(|new| Dim::symbol(*new)));
+            *dim = self.symbols.substitute(dim, &|id| self.names.get(&id).cloned());
         }
     }
 
@@ -93,6 +94,9 @@ impl Renamer<'_> {
             let mut expr = expr.map_children(&mut |child| map.get(child.0 as usize).copied().unwrap_or(child));
             if let Expr::Dim(dim) = &mut expr {
                 self.dim(dim);
+                if let Some(value) = dim.as_const() {
+                    expr = Expr::Const(Scalar::i64(value));
+                }
             }
             let dtype = exprs.dtype(id);
             map.push(*known.entry(expr.clone()).or_insert_with(|| out.push_raw(expr, dtype)));

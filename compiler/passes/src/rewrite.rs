@@ -118,7 +118,7 @@ pub(crate) fn rewrite(
 ) -> Result<Changes, PassError> {
     let mut total = 0;
     for _ in 0..ctx.options.sweeps {
-        let swept = sweep(model, ctx, pass, rule)?;
+        let swept = sweep(model, ctx, pass, rule, false)?;
         total += swept.rewrites;
         if swept.rewrites == 0 {
             return Ok(Changes(total));
@@ -129,7 +129,7 @@ pub(crate) fn rewrite(
 
 /// Leaves out what nothing needs.
 pub(crate) fn drop_dead(model: &mut Model, ctx: &Ctx<'_>, pass: &'static str) -> Result<Changes, PassError> {
-    sweep(model, ctx, pass, &mut Nothing).map(|swept| Changes(swept.dropped))
+    sweep(model, ctx, pass, &mut Nothing, true).map(|swept| Changes(swept.dropped))
 }
 
 /// What a sweep did.
@@ -139,7 +139,13 @@ struct Swept {
     dropped: usize,
 }
 
-fn sweep(model: &mut Model, ctx: &Ctx<'_>, pass: &'static str, rule: &mut dyn Rule) -> Result<Swept, PassError> {
+fn sweep(
+    model: &mut Model,
+    ctx: &Ctx<'_>,
+    pass: &'static str,
+    rule: &mut dyn Rule,
+    drops: bool,
+) -> Result<Swept, PassError> {
     let old = std::mem::take(&mut model.graph);
     let needed = guard_symbols(&model.guards);
     let bound = Liveness::of(&old, &needed).bound;
@@ -149,7 +155,7 @@ fn sweep(model: &mut Model, ctx: &Ctx<'_>, pass: &'static str, rule: &mut dyn Ru
     let outputs =
         sweep.graph(&mut b, &old, &BTreeSet::new(), true).map_err(|error| PassError::Build { pass, error })?;
     let swept = sweep.swept;
-    if swept.rewrites + swept.dropped == 0 {
+    if swept.rewrites == 0 && !(drops && swept.dropped > 0) {
         b.forget_since(mark);
         *model = b.finish();
         model.graph = old;

@@ -31,3 +31,41 @@ fn is_integer_work(graph: &Graph, node: &Node) -> bool {
         node.results.iter().all(|r| graph.tensor(*r).is_some_and(|t| t.dtype.is_int() || t.dtype == DType::Bool));
     integers && matches!(node.op, Op::Const(_) | Op::Compute(_))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, run_pipeline};
+    use graph::builder::Builder;
+    use graph::dim::Dim;
+    use graph::expr::BinOp;
+    use graph::tensor::Tensor;
+    use graph::ty::Type;
+
+    #[test]
+    fn a_chain_that_is_known_does_not_run() {
+        let mut b = Builder::new("shapes");
+        let n = b.input_symbol("n", 1, None);
+        let x = b.input("x", Type::tensor(DType::F32, [n.clone(), Dim::from(6i64)]));
+        let sizes = b.dims_tensor(&[n, Dim::from(6i64)]).unwrap();
+        let twice = b.constant(Tensor::from_i64s(&[2, 3])).unwrap();
+        let product = b.binary(BinOp::Mul, sizes, twice).unwrap();
+        let shape = b.contents(product).unwrap().to_vec();
+        let y = b.map(&[x, product], |p, v| {
+            let size = p.cast(v[1], DType::F32);
+            p.add(v[0], size)
+        });
+        assert!(y.is_err(), "6 and 2 do not broadcast");
+        let first = b.slice(product, 0, &Dim::constant(0), 1, Dim::constant(1)).unwrap();
+        let y = b.map(&[x, first], |p, v| {
+            let size = p.cast(v[1], DType::F32);
+            p.add(v[0], size)
+        });
+        b.output(y.unwrap());
+        let mut model = b.finish();
+        assert_eq!(shape_arithmetic(&model.graph).len(), 2, "{shape:?}");
+        run_pipeline(&mut model, &Options::default()).unwrap();
+        assert_eq!(shape_arithmetic(&model.graph), []);
+        assert_eq!(model.graph.nodes.len(), 1);
+    }
+}
