@@ -20,7 +20,8 @@
 //!   i64.
 //!
 //! Bodies
-//! - N12 A store goes to a result that exists, with one index a dim and a value of its dtype.
+//! - N12 A store goes to a result that exists, with one index a dim and a value of its dtype. An index that is an index
+//!   variable runs over the extent of its dim.
 //! - N13 Every result of a nest is stored exactly once.
 //! - N14 `scatter`: a base and one result of its type, one index a dim, a value of its dtype, a combiner defined on it.
 //! - N15 `sort`: keys of one shape with the axis, sorted keys of their dtypes and i64 positions of one shape.
@@ -212,6 +213,12 @@ mod tests {
     #[test]
     fn n12_stores() {
         check(GOOD, "to 0 [e0, e1]", "to 0 [e0]", &["N12 stage 1: output 0 has 1 indices into result 0 of rank 2"]);
+        check(
+            GOOD,
+            "inner [p1]",
+            "inner [p0]",
+            &["N12 stage 1: output 0 runs over another extent than dim 1 of result 0"],
+        );
         check(GOOD, "result f32", "result i64", &["N12 stage 1: output 0 is a f32, result 0 holds i64"]);
     }
 

@@ -43,8 +43,9 @@ fn visit(block: &mut Block, overlaps: &[Vec<BufferId>], sizes: Sizes<'_>) {
     let mut touches: Vec<Touch> = block.steps.iter().map(|s| Touch::of(&s.action)).collect();
     for touch in &mut touches {
         for guard in touch.guards.iter().filter_map(|g| sizes.guards.get(*g)) {
-            guard.pred.for_each_symbol(&mut |s| touch.uses.push(s));
+            guard.pred.for_each_symbol(&mut |s| touch.checks.push(s));
         }
+        touch.uses.extend(&touch.checks);
         for buffer in touch.clears.iter().filter_map(|b| sizes.buffers.get(b.0 as usize)) {
             if buffer.place == Place::Growable {
                 buffer.elements.for_each_symbol(&mut |s| touch.uses.push(s));
@@ -87,6 +88,8 @@ fn conflict(earlier: &Touch, later: &Touch) -> bool {
         || meets(&earlier.writes, &later.writes)
         || earlier.defines.iter().any(|s| later.uses.contains(s) || later.defines.contains(s))
         || earlier.uses.iter().any(|s| later.defines.contains(s))
+        // What is reckoned with a size waits until the guards over it hold.
+        || earlier.checks.iter().any(|s| later.uses.contains(s))
 }
 
 /// For every buffer, the other arena buffers that may share bytes with it.

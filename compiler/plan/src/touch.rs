@@ -11,8 +11,9 @@ pub struct Touch {
     pub writes: Vec<BufferId>,
     pub uses: Vec<SymId>,
     pub defines: Vec<SymId>,
-    /// Guards that it checks; their symbols are not among `uses`.
+    /// Guards that it checks; their symbols, once it is known which, are `checks`.
     pub guards: Vec<usize>,
+    pub checks: Vec<SymId>,
     /// Buffers that it zeroes, among `writes`; the sizes of growable ones are not among `uses`.
     pub clears: Vec<BufferId>,
 }

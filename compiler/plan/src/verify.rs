@@ -23,7 +23,8 @@
 //! - P13 A launch has as many reads, writes and sizes as its code asks for.
 //! - P14 A launch's views have the dtypes, extents and access maps of its code's ports.
 //! - P15 Nothing reads a buffer that it writes.
-//! - P16 Claimed code has a meaning, from its reads but the derived ones to its writes; a kernel has none.
+//! - P16 Claimed code has a meaning, which keeps the rules of [`graph::verify`], from its reads but the derived ones to its
+//!   writes; a kernel has none.
 //! - P17 A copy is between dense views of one dtype and shape, or between objects.
 //! - P18 A host call has one type a result; dense operands and results.
 //! - P19 Trip limits and what is read back are i64 scalars, conditions bool scalars.
@@ -40,7 +41,7 @@
 //! - P25 A guard is checked once on every path on which its symbols are known.
 //! - P26 `after` is ascending and names earlier steps.
 //! - P27 Steps that must not change places are ordered by `after`: one writes what the other touches, or bytes of it, or one
-//!   defines a symbol that the other mentions.
+//!   defines a symbol, or checks a guard over one, that the other mentions.
 //!
 //! P08, P09, P12 and P14 try sizes that depend on symbols at some values of these ([`samples`]): what they report is wrong,
 //! what they do not report may still be.

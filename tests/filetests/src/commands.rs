@@ -1,8 +1,11 @@
 //! The commands, one file each.
 
 mod eval;
+mod kernel;
 mod parse;
 mod pass;
+pub(crate) mod plan;
+mod plan_text;
 mod verify;
 
 use crate::Case;
@@ -14,4 +17,13 @@ pub struct Command {
 }
 
 /// All commands.
-pub const COMMANDS: &[Command] = &[eval::COMMAND, parse::COMMAND, pass::COMMAND, pass::PIPELINE, verify::COMMAND];
+pub const COMMANDS: &[Command] = &[
+    eval::COMMAND,
+    kernel::COMMAND,
+    parse::COMMAND,
+    pass::COMMAND,
+    pass::PIPELINE,
+    plan::COMMAND,
+    plan_text::COMMAND,
+    verify::COMMAND,
+];

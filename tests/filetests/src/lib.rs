@@ -13,12 +13,15 @@
 //! and notes (anything else). `BLESS=1 cargo test -p filetests` rewrites expectations to what comes out; read the diff.
 
 mod case;
+mod claimants;
 mod commands;
 mod mutate;
 mod registry;
 mod runner;
 
 pub use case::Case;
+pub use claimants::TestCode;
+pub use commands::plan::{agree, plan_checked, random_value};
 pub use commands::{COMMANDS, Command};
 pub use mutate::{Numbers, mutate};
 pub use registry::registry;

@@ -27,8 +27,17 @@ static TWICE: RegionKind = RegionKind {
     body: |b, _, operands| operands.iter().map(|v| b.binary(BinOp::Add, *v, *v)).collect(),
 };
 
+/// The product of two operands of one shape.
+static SCALE: RegionKind = RegionKind {
+    name: "test_scale",
+    body: |b, _, operands| match operands {
+        [x, w] => Ok(vec![b.binary(BinOp::Mul, *x, *w)?]),
+        _ => Ok(Vec::new()),
+    },
+};
+
 static HOST_OPS: &[&HostOp] = &[&UPPER];
-static REGION_KINDS: &[&RegionKind] = &[&TWICE];
+static REGION_KINDS: &[&RegionKind] = &[&TWICE, &SCALE];
 
 /// `f32[20]` of 0, 0.5, 1 …
 static BLOBS: LazyLock<BTreeMap<Hash, Tensor>> = LazyLock::new(|| {

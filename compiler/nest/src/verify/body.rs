@@ -2,7 +2,7 @@
 
 use graph::dim::Dim;
 use graph::dtype::DType;
-use graph::expr::{ExprId, Exprs};
+use graph::expr::{Expr, ExprId, Exprs};
 use graph::node::{Acc, Combiner, Extent, ScatterMode};
 use graph::ty::Type;
 use graph::verify::expr::{Domain, Reads, check_all};
@@ -76,6 +76,13 @@ fn check_stage(c: &mut Checker<'_>, nest: &Nest, stage: &Stage, operands: &[Type
         if index.len() != port.shape.len() {
             let (found, rank) = (index.len(), port.shape.len());
             c.report(Rule::Stores, format!("output {k} has {found} indices into result {result} of rank {rank}"));
+        }
+        let extents: Vec<&Dim> = nest.outer.iter().chain(&stage.inner).collect();
+        for (d, (e, extent)) in index.iter().zip(&port.shape).enumerate() {
+            let Some(Expr::Index(variable)) = stage.exprs.get(*e) else { continue };
+            if extents.get(*variable as usize).is_some_and(|found| *found != extent) {
+                c.report(Rule::Stores, format!("output {k} runs over another extent than dim {d} of result {result}"));
+            }
         }
         if dtype != port.dtype {
             c.report(Rule::Stores, format!("output {k} is a {dtype}, result {result} holds {}", port.dtype));

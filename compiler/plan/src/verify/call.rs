@@ -3,21 +3,22 @@
 use graph::dim::Dim;
 use graph::dtype::DType;
 use graph::eval::Bindings;
-use graph::graph::Graph;
+use graph::graph::{Graph, Model};
+use graph::verify::Rule as GraphRule;
 use nest::kernel::Port;
 
 use crate::plan::{Action, BufferId, Claimed, Code, HostCall, Launch, LoopStep, View};
 use crate::verify::Rule;
 use crate::verify::checker::Checker;
 use crate::verify::samples::Samples;
-use crate::verify::view;
+use crate::verify::view::{self, Use};
 
 /// Checks a step, but for the blocks inside it and the order. `after` has the values of symbols after the step.
 pub(super) fn check<C>(c: &mut Checker<'_, C>, action: &Action, before: &Samples, after: &Samples) {
     match action {
         Action::Launch(launch) => check_launch(c, launch, before),
         Action::Copy { from, to } => {
-            if view::check(c, "from", from, before) & view::check(c, "to", to, before) {
+            if view::check(c, "from", from, Use::Read, before) & view::check(c, "to", to, Use::Write, before) {
                 check_copy(c, from, to, before);
             }
             expect_apart(c, [from.buffer], [to.buffer]);
@@ -55,12 +56,12 @@ fn expect_apart<C>(
 
 fn check_launch<C>(c: &mut Checker<'_, C>, launch: &Launch, samples: &Samples) {
     let mut good = true;
-    for (word, views) in [("read", &launch.reads), ("write", &launch.writes)] {
+    for (word, purpose, views) in [("read", Use::Read, &launch.reads), ("write", Use::Write, &launch.writes)] {
         for (k, v) in views.iter().enumerate() {
-            good &= view::check(c, &format!("{word} {k}"), v, samples);
+            good &= view::check(c, &format!("{word} {k}"), v, purpose, samples);
         }
     }
-    launch.workspace.iter().for_each(|v| good &= view::check(c, "workspace", v, samples));
+    launch.workspace.iter().for_each(|v| good &= view::check(c, "workspace", v, Use::Write, samples));
     let written = launch.writes.iter().chain(&launch.workspace).map(|v| v.buffer);
     expect_apart(c, launch.reads.iter().map(|v| v.buffer), written);
     let plan = c.plan;
@@ -117,6 +118,22 @@ fn check_claimed<C>(c: &mut Checker<'_, C>, claimed: &Claimed<C>, launch: &Launc
 }
 
 fn check_meaning<C>(c: &mut Checker<'_, C>, claimed: &Claimed<C>, launch: &Launch, meaning: &Graph) {
+    let (symbols, guards, origins) = (c.plan.symbols.clone(), c.plan.guards.clone(), c.plan.origins.clone());
+    let name = String::new();
+    let model = Model { name, symbols, guards, origins, states: Vec::new(), graph: meaning.clone() };
+    for violation in graph::verify::model(&model).err().unwrap_or_default() {
+        // Symbols are known by what comes before, and the tables are checked by themselves.
+        let elsewhere = [
+            GraphRule::SymbolTable,
+            GraphRule::Origins,
+            GraphRule::SymbolsKnown,
+            GraphRule::InputSymbols,
+            GraphRule::Binds,
+        ];
+        if !elsewhere.contains(&violation.rule) {
+            c.report(Rule::Meaning, format!("the meaning breaks {violation}"));
+        }
+    }
     let derived = claimed.operands..claimed.operands.saturating_add(claimed.derived);
     let reads: Vec<&View> =
         launch.reads.iter().enumerate().filter(|(k, _)| !derived.contains(k)).map(|r| r.1).collect();
@@ -202,9 +219,10 @@ fn check_copy<C>(c: &mut Checker<'_, C>, from: &View, to: &View, samples: &Sampl
 }
 
 fn check_host<C>(c: &mut Checker<'_, C>, call: &HostCall, before: &Samples, after: &Samples) {
-    for (word, views, samples) in [("operand", &call.operands, before), ("result", &call.results, after)] {
+    let sides = [("operand", Use::Read, &call.operands, before), ("result", Use::Write, &call.results, after)];
+    for (word, purpose, views, samples) in sides {
         for (k, v) in views.iter().enumerate() {
-            if view::check(c, &format!("{word} {k}"), v, samples) && !v.access.is_dense(&v.shape) {
+            if view::check(c, &format!("{word} {k}"), v, purpose, samples) && !v.access.is_dense(&v.shape) {
                 c.report(Rule::Host, format!("{word} {k} is not dense"));
             }
         }
@@ -223,7 +241,7 @@ fn check_host<C>(c: &mut Checker<'_, C>, call: &HostCall, before: &Samples, afte
 }
 
 fn check_scalar<C>(c: &mut Checker<'_, C>, what: &str, v: &View, dtype: DType, samples: &Samples) {
-    if !view::check(c, what, v, samples) {
+    if !view::check(c, what, v, Use::Read, samples) {
         return;
     }
     let found = c.buffer(v.buffer).map_or(dtype, |b| b.dtype);
@@ -249,8 +267,8 @@ fn check_loop<C>(c: &mut Checker<'_, C>, inner: &LoopStep, samples: &Samples) {
 /// P20 of what is carried, where the symbols of the body are known.
 pub(super) fn check_carry<C>(c: &mut Checker<'_, C>, inner: &LoopStep, samples: &Samples) {
     for (k, moved) in inner.carry.iter().enumerate() {
-        let from = view::check(c, &format!("carry {k} from"), &moved.from, samples);
-        let to = view::check(c, &format!("carry {k} to"), &moved.to, samples);
+        let from = view::check(c, &format!("carry {k} from"), &moved.from, Use::Read, samples);
+        let to = view::check(c, &format!("carry {k} to"), &moved.to, Use::Write, samples);
         let dtype = |v: &View| c.buffer(v.buffer).map(|b| b.dtype);
         let (source, target) = (dtype(&moved.from), dtype(&moved.to));
         if from && to && source != target {

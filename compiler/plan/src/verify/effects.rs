@@ -14,6 +14,8 @@ pub(super) struct Effects {
     pub writes: BTreeSet<BufferId>,
     pub mentions: BTreeSet<SymId>,
     pub defines: BTreeSet<SymId>,
+    /// Symbols of guards.
+    pub checks: BTreeSet<SymId>,
 }
 
 impl Effects {
@@ -34,6 +36,7 @@ impl Effects {
                 out.writes.extend(inner.writes);
                 out.mentions.extend(inner.mentions);
                 out.defines.extend(inner.defines);
+                out.checks.extend(inner.checks);
             }
         }
         out
@@ -104,6 +107,7 @@ impl Effects {
                 if let Some(guard) = plan.guards.get(*guard) {
                     guard.pred.for_each_symbol(&mut |id| {
                         self.mentions.insert(id);
+                        self.checks.insert(id);
                     });
                 }
             }

@@ -80,7 +80,9 @@ fn check_block<'a, C>(c: &mut Checker<'a, C>, block: &'a Block, shared: &BTreeMa
         effects.reads.iter().for_each(|id| buffers.entry(*id).or_default().readers.push(index));
         effects.writes.iter().for_each(|id| buffers.entry(*id).or_default().writers.push(index));
         effects.mentions.iter().for_each(|id| symbols.entry(*id).or_default().readers.push(index));
-        effects.defines.iter().for_each(|id| symbols.entry(*id).or_default().writers.push(index));
+        // Who mentions a symbol comes after the guards over it, as after the step that defines it.
+        let gives = effects.defines.union(&effects.checks);
+        gives.for_each(|id| symbols.entry(*id).or_default().writers.push(index));
         reached.push(before);
         for (word, inner) in blocks_of(&step.action) {
             c.inside(word, |c| check_block(c, inner, shared));

@@ -179,6 +179,10 @@ fn check_border<C>(c: &mut Checker<'_, C>, border: &Border, place: &Place) {
         Some(tensor) => (tensor.dtype, tensor.shape.as_slice()),
         None => (DType::Str, border.view.shape.as_slice()),
     };
+    if dtype != DType::Str && buffer.elements != Dim::product(shape) {
+        let (found, id) = (c.show(&buffer.elements), border.view.buffer.0);
+        c.report(Rule::Places, format!("buffer ^{id} has {found} elements, not as many as the border"));
+    }
     if buffer.dtype != dtype || border.view.shape != shape {
         c.report(Rule::Places, "the view has another dtype or shape than the border".to_string());
     }

@@ -62,7 +62,7 @@ const LINE: &str = r#"plan "line" {
   arena 256
   body {
     0: check 0 @0
-    1: launch !0 (^0[n, 4], ^1[4]) -> (^2[n, 4]) sizes [n] @0
+    1: launch !0 (^0[n, 4], ^1[4]) -> (^2[n, 4]) sizes [n] after [0] @0
     2: launch !0 (^2[n, 4], ^1[4]) -> (^3[n, 4]) sizes [n] after [1]
     3: copy ^3[n, 4] to ^4[n, 4] after [2]
   }
@@ -97,7 +97,7 @@ const CONTROL: &str = r#"plan "control" {
   body {
     0: readback ^1[] to k
     1: check 0 after [0]
-    2: if ^2[] after [0] then {
+    2: if ^2[] after [1] then {
       0: let m = k + 1
       1: copy ^0[n] to ^5[n]
     } else {
@@ -193,7 +193,12 @@ fn p02_symbols() {
 
 #[test]
 fn p03_origins() {
-    check(LINE, "sizes [n] @0", "sizes [n] @1", &["P03 body/1: origin @1 is not in the table of 1"]);
+    check(
+        LINE,
+        "sizes [n] after [0] @0",
+        "sizes [n] after [0] @1",
+        &["P03 body/1: origin @1 is not in the table of 1"],
+    );
     check(LINE, "guard le(n, 6) @0", "guard le(n, 6) @7", &["P03 guards/0: origin @7 is not in the table of 1"]);
 }
 
@@ -220,7 +225,7 @@ fn p05_codes() {
         "e0 = const i64 0",
         &["P05 codes/0: e1 loads result 0 of the claim elsewhere than at its own index"],
     );
-    check(CLAIM, "nest outer []", "nest outer [1]", &["P05 codes/0: an epilogue has outer dims or reductions"]);
+    check(CLAIM, "inner [p0] {", "inner [p0] { reduce [4]", &["P05 codes/0: an epilogue has outer dims or reductions"]);
 }
 
 #[test]
@@ -334,7 +339,7 @@ fn p12_addresses() {
 
 #[test]
 fn p13_launch_counts() {
-    check(LINE, "sizes [n] @0", "@0", &["P13 body/1 (act): expected 1 sizes, found 0"]);
+    check(LINE, "sizes [n] after [0] @0", "after [0] @0", &["P13 body/1 (act): expected 1 sizes, found 0"]);
     check(CLAIM, "sizes [8, 8]", "sizes [8]", &["P13 body/1: expected 2 sizes, found 1"]);
 }
 
@@ -342,8 +347,8 @@ fn p13_launch_counts() {
 fn p14_ports() {
     check(
         LINE,
-        "sizes [n] @0",
-        "sizes [n + 1] @0",
+        "sizes [n] after [0] @0",
+        "sizes [n + 1] after [0] @0",
         &[
             "P14 body/1 (act): read 0: extents [n, 4] with strides [4, 1] are not what the code takes, where n = 1",
             "P14 body/1 (act): write 0: extents [n, 4] with strides [4, 1] are not what the code takes, where n = 1",
@@ -469,10 +474,10 @@ fn p25_guards() {
     check(
         CONTROL,
         "check 0 after [0]",
-        "copy ^0[n] to ^8[n]",
+        "copy ^0[n] to ^8[n] after [0]",
         &["P25 body: guard 0, le(k, 3), is not checked on every path"],
     );
-    check(LINE, "after [2]\n", "after [2]\n 4: check 0\n", &["P25 body/4: guard 0 was checked before"]);
+    check(LINE, "after [2]\n", "after [2]\n 4: check 0 after [0]\n", &["P25 body/4: guard 0 was checked before"]);
 }
 
 #[test]
@@ -483,11 +488,24 @@ fn p26_after() {
 
 #[test]
 fn p27_hazards() {
-    check(LINE, "after [1]", "", &["P27 body/2: step 1 need not have ended, but both touch buffer ^2"]);
+    check(LINE, "after [1]", "after [0]", &["P27 body/2: step 1 need not have ended, but both touch buffer ^2"]);
     check(
         CONTROL,
         "check 0 after [0]",
         "check 0",
-        &["P27 body/1: step 0 need not have ended, but both touch symbol $1"],
+        &[
+            "P27 body/1: step 0 need not have ended, but both touch symbol $1",
+            "P27 body/2: step 0 need not have ended, but both touch symbol $1",
+        ],
+    );
+    check(
+        LINE,
+        "sizes [n] after [0] @0",
+        "sizes [n] @0",
+        &[
+            "P27 body/1 (act): step 0 need not have ended, but both touch symbol $0",
+            "P27 body/2: step 0 need not have ended, but both touch symbol $0",
+            "P27 body/3: step 0 need not have ended, but both touch symbol $0",
+        ],
     );
 }

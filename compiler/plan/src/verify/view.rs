@@ -8,8 +8,15 @@ use crate::verify::Rule;
 use crate::verify::checker::Checker;
 use crate::verify::samples::Samples;
 
+/// What a view is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Read,
+    Write,
+}
+
 /// Checks a view; `what` says which. Yields whether its buffer exists and its parts agree.
-pub(super) fn check<C>(c: &mut Checker<'_, C>, what: &str, view: &View, samples: &Samples) -> bool {
+pub(super) fn check<C>(c: &mut Checker<'_, C>, what: &str, view: &View, purpose: Use, samples: &Samples) -> bool {
     let Some(buffer) = c.buffer(view.buffer) else {
         c.report(Rule::Named, format!("{what}: buffer ^{} does not exist", view.buffer.0));
         return false;
@@ -36,10 +43,11 @@ pub(super) fn check<C>(c: &mut Checker<'_, C>, what: &str, view: &View, samples:
     }
     for sample in &samples.0 {
         let Some((lowest, highest)) = addresses(view, sample) else { continue };
-        // A growable buffer takes any address; what is not known yet cannot be compared.
+        // A growable buffer grows for what is written; what is not known yet cannot be compared.
         let elements = match buffer.place {
-            Place::Growable => None,
-            Place::Arena { .. }
+            Place::Growable if purpose == Use::Write => None,
+            Place::Growable
+            | Place::Arena { .. }
             | Place::Weight(_)
             | Place::Input(_)
             | Place::Output(_)

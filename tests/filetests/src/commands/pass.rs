@@ -12,7 +12,7 @@ use crate::{Case, Command, registry};
 pub const COMMAND: Command = Command { name: "pass", run: |case| run(case, false) };
 pub const PIPELINE: Command = Command { name: "pipeline", run: |case| run(case, true) };
 
-const BECOMES: &str = "; becomes\n";
+pub(super) const BECOMES: &str = "; becomes\n";
 
 fn run(case: &Case, pipeline: bool) -> Result<Case, String> {
     let given = case.body.split_once(BECOMES).map_or(case.body.as_str(), |(before, _)| before).trim_end();
@@ -49,7 +49,8 @@ fn compare(before: &Model, after: &Model, inputs: &[Datum]) -> Result<(), String
     }
 }
 
-fn close(before: &Datum, after: &Datum) -> Result<(), String> {
+/// Unless two values are equal to 1e-5, the difference.
+pub(super) fn close(before: &Datum, after: &Datum) -> Result<(), String> {
     let (Some(a), Some(b)) = (before.as_tensor(), after.as_tensor()) else {
         return if before == after { Ok(()) } else { Err(format!("{before:?} becomes {after:?}")) };
     };
