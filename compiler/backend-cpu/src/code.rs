@@ -1,5 +1,7 @@
 //! What the CPU's kernel families emit: everything that is code, nothing that is a size.
 
+mod text;
+
 /// Code of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CpuCode {
