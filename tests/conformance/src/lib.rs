@@ -3,7 +3,11 @@
 //! [`case`] finds and loads them, [`stage`] runs one up to a stage, [`compare`] holds results against expectations;
 //! [`texts`] verifies, prints and parses what comes between.
 
+pub mod altered;
 pub mod case;
+pub mod class;
 pub mod compare;
+pub mod crates;
 pub mod stage;
+pub mod suite;
 pub mod texts;
