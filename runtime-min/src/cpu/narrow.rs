@@ -98,10 +98,10 @@ pub fn e5m2fnuz_to_f32(code: u8) -> f32 {
     decode(code, &E5M2FNUZ)
 }
 
-/// To float4 e2m1, in the low nibble; always saturates, NaN becomes 6.
+/// To float4 e2m1, in the low nibble; always saturates, NaN becomes -0 as in the ONNX node tests.
 pub fn f32_to_e2m1(x: f32) -> u8 {
     if x.is_nan() {
-        return 7;
+        return 8;
     }
     let sign = (x.to_bits() >> 28) as u8 & 8;
     sign | rounded(x, 1, 1).min(7) as u8
