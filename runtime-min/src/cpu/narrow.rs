@@ -6,7 +6,7 @@
 //! e4m3fnuz    1    4   3     8       240  none       1.0000.000, no negative zero
 //! e5m2        1    5   2    15     57344  S.11111.00 S.11111.xx
 //! e5m2fnuz    1    5   2    16     57344  none       1.00000.00, no negative zero
-//! e2m1        1    2   1     1         6  none       none (becomes 6)
+//! e2m1        1    2   1     1         6  none       none (becomes -0)
 //! e8m0        0    8   0   127     2^127  none       all ones; there is no zero
 //! ```
 //!
@@ -329,7 +329,7 @@ mod tests {
             (0x80, 0, 0)
         );
         assert!(e5m2_to_f32(0x7D).is_nan() && e4m3fn_to_f32(0xFF).is_nan() && e5m2_to_f32(0xFC) == -inf);
-        assert_eq!(f32_to_e2m1(f32::NAN), 7);
+        assert_eq!(f32_to_e2m1(f32::NAN), 8);
     }
 
     #[test]

@@ -43,7 +43,12 @@ impl Stage {
 
 /// Imports a case's model.
 pub fn import(case: &Case) -> Result<Model, String> {
-    onnx::import_file(&case.model(), &Options::default()).map(|i| i.model).map_err(|e| format!("import: {e}"))
+    import_with_info(case).map(|i| i.model)
+}
+
+/// Imports a case's model, with what the file says of itself.
+pub fn import_with_info(case: &Case) -> Result<onnx::Imported, String> {
+    onnx::import_file(&case.model(), &Options::default()).map_err(|e| format!("import: {e}"))
 }
 
 /// Runs all data sets; yields the largest distance in units of the last place.

@@ -10,7 +10,7 @@ use crate::case::{self, Case};
 use crate::class::{Class, classes};
 use crate::compare::{SUITE, outputs};
 use crate::crates::{Entry, run};
-use crate::stage::import;
+use crate::stage::import_with_info;
 
 /// How a test ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,8 @@ pub enum Outcome {
 /// One test.
 #[derive(Clone, Debug)]
 pub struct Row {
+    /// Opset of the default domain; 0 where the model was not imported.
+    pub opset: i64,
     pub classes: BTreeSet<Class>,
     /// Runs on altered inputs that were compared with the evaluator.
     pub altered: usize,
@@ -35,6 +37,7 @@ pub struct Row {
 
 /// What each request must give.
 struct Expected {
+    opset: i64,
     classes: BTreeSet<Class>,
     altered: usize,
     outputs: Vec<Vec<Datum>>,
@@ -56,7 +59,7 @@ pub fn crate_results(folder: &Path, count: usize, filter: &str) -> BTreeMap<Stri
                 }
                 Err(why) => {
                     let outcome = Outcome::Failed { why };
-                    rows.insert(case.name.clone(), Row { classes: BTreeSet::new(), altered: 0, outcome });
+                    rows.insert(case.name.clone(), Row { opset: 0, classes: BTreeSet::new(), altered: 0, outcome });
                 }
             }
         }
@@ -71,14 +74,15 @@ pub fn crate_results(folder: &Path, count: usize, filter: &str) -> BTreeMap<Stri
                 Ok(ulp) => Outcome::Passed { ulp },
                 Err(why) => Outcome::Failed { why },
             };
-            rows.insert(name, Row { classes: wanted.classes, altered: wanted.altered, outcome });
+            rows.insert(name, Row { opset: wanted.opset, classes: wanted.classes, altered: wanted.altered, outcome });
         }
     }
     rows
 }
 
 fn entry(case: &Case) -> Result<(Entry, Expected), String> {
-    let model = import(case)?;
+    let imported = import_with_info(case)?;
+    let (model, opset) = (imported.model, imported.info.opsets.get("").copied().unwrap_or(0));
     let sets = case.data_sets(&model)?;
     let classes = classes(&model, &sets);
     let mut requests = Vec::new();
@@ -96,7 +100,7 @@ fn entry(case: &Case) -> Result<(Entry, Expected), String> {
         }
     }
     let entry = Entry { name: case.name.clone(), model, requests };
-    Ok((entry, Expected { classes, altered: count, outputs: wanted }))
+    Ok((entry, Expected { opset, classes, altered: count, outputs: wanted }))
 }
 
 fn compare(found: &[Result<Vec<Datum>, String>], expected: &[Vec<Datum>]) -> Result<f64, String> {

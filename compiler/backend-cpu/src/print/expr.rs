@@ -25,7 +25,7 @@ pub(super) fn literal(scalar: Scalar) -> TokenStream {
         Class::Float => float32(scalar.as_f64() as f32),
         Class::Signed => {
             let (value, ty) = (integer(scalar.as_i64()), working_type(scalar.dtype));
-            if scalar.dtype == DType::I64 { quote!(#value) } else { quote!((#value as #ty)) }
+            quote!((#value as #ty))
         }
         Class::Unsigned => {
             let literal = Literal::u64_unsuffixed(scalar.bits);

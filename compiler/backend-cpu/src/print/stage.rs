@@ -88,6 +88,8 @@ pub(super) struct StagePrinter<'a> {
     before: Vec<TokenStream>,
     after: TokenStream,
     rows: usize,
+    /// Whether all loops are there, so that the innermost is known.
+    complete: bool,
 }
 
 impl<'a> StagePrinter<'a> {
@@ -116,6 +118,7 @@ impl<'a> StagePrinter<'a> {
             before: Vec::new(),
             after: TokenStream::new(),
             rows: 0,
+            complete: false,
         };
         printer.make_loops();
         printer
@@ -225,6 +228,7 @@ impl<'a> StagePrinter<'a> {
             self.index.push(var);
         }
         let deepest = self.loops.len();
+        self.complete = true;
         for (k, acc) in self.spec.accs.iter().enumerate() {
             let name = format_ident!("acc{k}");
             let value = self.value(acc.value)?;
@@ -514,7 +518,7 @@ impl<'a> StagePrinter<'a> {
         address: &Dim,
         open: impl FnOnce(TokenStream, TokenStream) -> TokenStream,
     ) -> Option<(Ident, Ident)> {
-        let innermost = self.innermost?;
+        let innermost = self.innermost.filter(|_| self.complete)?;
         let depth = self.loops.len();
         let base = address - &Dim::symbol(innermost);
         if self.dim_level(&base) >= depth {
