@@ -370,7 +370,7 @@ fn print_buffers<C>(cx: &PlanContext<'_, C>) -> TokenStream {
     let objects = &cx.slots.objects;
     let mut ready = TokenStream::new();
     let arena = cx.sizes.expr(&cx.plan.arena, &sizes);
-    let has_arena = !cx.plan.arena.is(0);
+    let has_arena = cx.plan.buffers.iter().any(|b| matches!(b.place, Place::Arena { .. }));
     if has_arena {
         ready.extend(quote!(self.arena.ensure(#arena, &mut self.budget)?;));
     }
