@@ -13,6 +13,8 @@ use crate::plan_file::{PlanContext, is_tensor, shape_text};
 use crate::slots::datum_dtype;
 
 mod by_position;
+mod engine;
+mod outputs;
 mod owned;
 
 /// Names that a symbol's newtype must not take.
@@ -152,118 +154,6 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
     /// `Inputs` with its lifetime, if it has one.
     fn inputs_type(&self) -> TokenStream {
         if self.inputs.is_empty() { quote!(Inputs) } else { quote!(Inputs<'_>) }
-    }
-
-    fn print_outputs(&self) -> TokenStream {
-        let (mut fields, mut methods, mut values) = (TokenStream::new(), TokenStream::new(), TokenStream::new());
-        for port in &self.outputs {
-            let (name, doc) = (port.name, self.doc(port));
-            let label = Literal::string(&one_line(&port.border.name));
-            let elements = match port.border.ty.as_tensor().map(|t| t.dtype) {
-                Some(DType::Bool) => quote!(memory::bools(results.#name.0).map_err(StepError::at_border)?),
-                _ => quote!(results.#name.0),
-            };
-            let (ty, value) = match &port.form {
-                Form::Static { element } => (quote!(&'a #element), quote!(tensor::one::<#element>(#label, #elements)?)),
-                Form::Leading { element, .. } => {
-                    (quote!(&'a [#element]), quote!(tensor::many::<#element>(#label, #elements, &results.#name.1)?))
-                }
-                Form::View { element, rank, .. } => {
-                    let rank = Literal::usize_unsuffixed(*rank);
-                    let ty = quote!(TensorView<'a, #element, #rank>);
-                    (ty, quote!(TensorView::new(#elements, results.#name.1)?))
-                }
-                Form::Datum => (quote!(&'a Datum), quote!(results.#name)),
-            };
-            if let (Form::Datum, true, Type::Tensor(t)) =
-                (&port.form, is_tensor(self.cx.plan, port.border), &port.border.ty)
-            {
-                // Packed elements: the datum is made here.
-                let dtype = datum_dtype(t.dtype);
-                fields.extend(quote!(#name: Datum,));
-                methods.extend(quote!(#[doc = #doc] pub fn #name(&self) -> &Datum { &self.#name }));
-                values.extend(quote! {
-                    #name: bridge::tensor(#dtype, &results.#name.1, memory::as_bytes(results.#name.0)),
-                });
-                continue;
-            }
-            fields.extend(quote!(#name: #ty,));
-            methods.extend(quote!(#[doc = #doc] pub fn #name(&self) -> #ty { self.#name }));
-            values.extend(quote!(#name: #value,));
-        }
-        let phantom = if fields.is_empty() || !crate::plan_file::mentions_lifetime(&fields) {
-            (quote!(session: std::marker::PhantomData<&'a ()>,), quote!(session: std::marker::PhantomData,))
-        } else {
-            (TokenStream::new(), TokenStream::new())
-        };
-        let (phantom_field, phantom_value) = phantom;
-        quote! {
-            /// The outputs of one call, in the session's memory.
-            #[derive(Clone, Debug)]
-            pub struct Outputs<'a> { #fields #phantom_field }
-
-            impl<'a> Outputs<'a> {
-                fn of(buffers: &'a plan::Buffers, sizes: &plan::Sizes) -> Result<Outputs<'a>, Error> {
-                    let results = plan::results(buffers, sizes).map_err(StepError::at_border)?;
-                    Ok(Outputs { #values #phantom_value })
-                }
-                #methods
-            }
-        }
-    }
-
-    fn print_engine(&self) -> TokenStream {
-        let (model, target) = (Literal::string(&one_line(&self.cx.plan.name)), Literal::string(self.target));
-        let constants = self.cx.weights.strings.iter().map(|t| {
-            let shape = t.shape().iter().map(|d| Literal::usize_unsuffixed(*d));
-            let strings = t.strings().iter().map(|s| Literal::string(s));
-            quote!(bridge::constant_strings(&[#(#shape),*], &[#(#strings),*]))
-        });
-        let arena = match self.cx.plan.symbols.range(&self.cx.plan.arena).upper() {
-            Some(bytes) => {
-                let bytes = crate::size::literal(bytes.max(0));
-                quote!(Some(#bytes))
-            }
-            None => quote!(None),
-        };
-        quote! {
-            /// The model with its weights; cheap to clone, shared between threads.
-            #[derive(Clone, Debug)]
-            pub struct Engine {
-                shared: Arc<Shared>,
-            }
-
-            #[derive(Debug)]
-            struct Shared {
-                weights: Weights,
-                constants: Vec<Datum>,
-                options: EngineOptions,
-            }
-
-            impl Engine {
-                /// Loads the weights.
-                pub fn load(options: EngineOptions) -> Result<Engine, Error> {
-                    let weights = weights::load(&options)?;
-                    let constants = vec![#(#constants),*];
-                    Ok(Engine { shared: Arc::new(Shared { weights, constants, options }) })
-                }
-
-                /// A new execution context with memory of its own.
-                pub fn session(&self) -> Result<Session, Error> {
-                    Session::new(Arc::clone(&self.shared)).map_err(StepError::at_border)
-                }
-
-                /// Facts about the engine.
-                pub fn info(&self) -> Info {
-                    Info {
-                        model: #model,
-                        target: #target,
-                        weight_bytes: self.shared.weights.bytes().len(),
-                        arena_bytes: #arena,
-                    }
-                }
-            }
-        }
     }
 
     fn print_session(&self) -> TokenStream {

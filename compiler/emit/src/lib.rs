@@ -10,6 +10,7 @@ pub mod crate_files;
 pub mod error;
 pub mod golden;
 pub mod kinds;
+pub mod mentions;
 pub mod model;
 pub mod names;
 pub mod options;

@@ -11,9 +11,10 @@ use quote::quote;
 
 use crate::api::Api;
 use crate::error::EmitError;
+use crate::mentions::mentions_module;
 use crate::names::{ident, one_line, snake};
 use crate::options::{Options, Placement, WeightMode};
-use crate::plan_file::{PlanContext, mentions_module, print, shape_text};
+use crate::plan_file::{PlanContext, print, shape_text};
 use crate::print;
 use crate::target::TargetPrinter;
 

@@ -95,40 +95,56 @@ impl<'a> SizeTable<'a> {
 
     /// A condition as a `bool` expression.
     pub fn pred(&self, pred: &Pred, base: &TokenStream) -> TokenStream {
+        let two = |a: &Dim, b: &Dim| (self.expr(a, base), self.expr(b, base));
+        let inner = |p: &Pred| {
+            let tokens = self.pred(p, base);
+            match p {
+                Pred::Const(_) | Pred::Divides(..) => tokens,
+                Pred::Eq(..) | Pred::Le(..) | Pred::Not(_) | Pred::And(_) | Pred::Or(_) => quote!((#tokens)),
+            }
+        };
         match pred {
             Pred::Const(value) => quote!(#value),
             Pred::Eq(a, b) => {
-                let (a, b) = (self.expr(a, base), self.expr(b, base));
-                quote!((#a == #b))
+                let (a, b) = two(a, b);
+                quote!(#a == #b)
             }
             Pred::Le(a, b) => {
-                let (a, b) = (self.expr(a, base), self.expr(b, base));
-                quote!((#a <= #b))
+                let (a, b) = two(a, b);
+                quote!(#a <= #b)
             }
             Pred::Divides(a, b) => {
-                let (a, b) = (self.expr(a, base), self.expr(b, base));
+                let (a, b) = two(a, b);
                 quote!(sizes::divides(#a, #b))
             }
             Pred::Not(p) => match p.as_ref() {
                 Pred::Eq(a, b) => {
-                    let (a, b) = (self.expr(a, base), self.expr(b, base));
-                    quote!((#a != #b))
+                    let (a, b) = two(a, b);
+                    quote!(#a != #b)
                 }
+                Pred::Le(a, b) => {
+                    let (a, b) = two(a, b);
+                    quote!(#a > #b)
+                }
+                Pred::Not(p) => self.pred(p, base),
                 other => {
-                    let p = self.pred(other, base);
-                    quote!((!#p))
+                    let p = inner(other);
+                    quote!(!#p)
                 }
             },
-            Pred::And(ps) if ps.is_empty() => quote!(true),
-            Pred::Or(ps) if ps.is_empty() => quote!(false),
-            Pred::And(ps) => {
-                let ps = ps.iter().map(|p| self.pred(p, base));
-                quote!((#(#ps)&&*))
-            }
-            Pred::Or(ps) => {
-                let ps = ps.iter().map(|p| self.pred(p, base));
-                quote!((#(#ps)||*))
-            }
+            Pred::And(ps) | Pred::Or(ps) => match (ps.as_slice(), pred) {
+                ([], Pred::And(_)) => quote!(true),
+                ([], _) => quote!(false),
+                ([one], _) => self.pred(one, base),
+                (_, Pred::And(_)) => {
+                    let ps = ps.iter().map(inner);
+                    quote!(#(#ps)&&*)
+                }
+                _ => {
+                    let ps = ps.iter().map(inner);
+                    quote!(#(#ps)||*)
+                }
+            },
         }
     }
 

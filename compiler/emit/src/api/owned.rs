@@ -7,7 +7,8 @@ use quote::{format_ident, quote};
 
 use crate::api::{Api, constant, io_field};
 use crate::kinds::Form;
-use crate::plan_file::{is_tensor, mentions};
+use crate::mentions::mentions;
+use crate::plan_file::is_tensor;
 use crate::size::literal;
 use crate::smallest::smallest_sizes;
 
