@@ -1,0 +1,70 @@
+//! The command line as users see it: what it prints, and its exit status.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn digits() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/digits/digits.onnx")
+}
+
+/// Runs the tool; checks the status, and that the answer or the messages hold each text.
+fn check(args: &[&str], status: i32, expected: &[&str]) {
+    let model = digits();
+    let model = model.to_str().unwrap();
+    let args: Vec<&str> = args.iter().map(|a| if *a == "MODEL" { model } else { a }).collect();
+    let output = Command::new(env!("CARGO_BIN_EXE_onnx2crate")).args(&args).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(status), "{args:?}:\n{text}");
+    for part in expected {
+        assert!(text.contains(part), "{part:?} is not in the output of {args:?}:\n{text}");
+    }
+}
+
+#[test]
+fn inspect_shows_the_model() {
+    let expected = ["input        image: f32[batch, 1, 8, 8]", "output       logits:", "Conv", "parameters", "flops"];
+    check(&["inspect", "MODEL"], 0, &expected);
+}
+
+#[test]
+fn what_is_no_model_is_refused() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-model.onnx");
+    std::fs::write(&file, b"no model").unwrap();
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-crate");
+    let (file, out) = (file.to_str().unwrap(), out.to_str().unwrap());
+    check(&[file, "--out", out], 2, &["O2C0", "no-model.onnx", "1 problem"]);
+    check(&["inspect", "no/such.onnx"], 2, &["no/such.onnx"]);
+    assert!(!Path::new(out).exists());
+}
+
+#[test]
+fn wrong_options_are_refused() {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-crate-either");
+    let out = out.to_str().unwrap();
+    check(&["MODEL", "--out", out, "--dim", "batch=9..1"], 2, &["--dim batch", "LO..HI"]);
+    check(&["MODEL", "--out", out, "--dim", "nothing=3"], 2, &["nothing"]);
+    check(&["MODEL", "--out", out, "--weights", "nowhere"], 2, &["embed", "file"]);
+    check(&["MODEL"], 2, &["--out"]);
+}
+
+#[test]
+fn a_folder_of_others_is_left_alone() {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("foreign");
+    std::fs::create_dir_all(&out).unwrap();
+    std::fs::write(out.join("notes.txt"), "mine").unwrap();
+    check(&["MODEL", "--out", out.to_str().unwrap()], 2, &["was not made by onnx2crate"]);
+    assert_eq!(std::fs::read_to_string(out.join("notes.txt")).unwrap(), "mine");
+}
+
+#[test]
+fn verify_compares_with_the_evaluator() {
+    check(&["verify", "MODEL", "--dim", "batch=1..8"], 0, &["random 0", "logits", "rel L2", "max ULP"]);
+    check(&["verify", "MODEL", "--tolerance", "1e-30"], 1, &["FAILED"]);
+}
+
+#[test]
+fn bench_ends_with_an_object() {
+    let keys = ["median_ms", "p90_ms", "p99_ms", "per_second", "peak_bytes"].map(|k| format!("\"{k}\": "));
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    check(&["bench", "MODEL", "--json", "--seconds", "0.1"], 0, &keys);
+}
