@@ -113,8 +113,8 @@ pub fn run_pipeline(model: &mut Model, options: &Options) -> Result<Report, Pass
         find(stop)?;
     }
     let ctx = Ctx { options };
-    let mut report = Report::default();
-    report.passes = PIPELINE.iter().map(|p| PassReport { name: p.name, changes: 0 }).collect();
+    let passes = PIPELINE.iter().map(|p| PassReport { name: p.name, changes: 0 }).collect();
+    let mut report = Report { passes, rounds: 0 };
     for _ in 0..options.rounds {
         let mut total = 0;
         report.rounds += 1;
