@@ -82,9 +82,13 @@ pub fn crate_results(folder: &Path, count: usize, filter: &str) -> BTreeMap<Stri
 
 fn entry(case: &Case) -> Result<(Entry, Expected), String> {
     let imported = import_with_info(case)?;
-    let (model, opset) = (imported.model, imported.info.opsets.get("").copied().unwrap_or(0));
+    let (mut model, opset) = (imported.model, imported.info.opsets.get("").copied().unwrap_or(0));
     let sets = case.data_sets(&model)?;
     let classes = classes(&model, &sets);
+    if classes.contains(&Class::InputSizes) {
+        // The tests declare the extents of their one data set; on other values they would be refused.
+        model.guards.retain(|g| !g.what.starts_with("declared size of output"));
+    }
     let mut requests = Vec::new();
     let mut wanted = Vec::new();
     let mut count = 0;
