@@ -363,6 +363,9 @@ pub mod non_max_suppression;
 #[path = "non_zero.rs"]
 pub mod non_zero;
 
+#[path = "normalizer.rs"]
+pub mod normalizer;
+
 #[path = "not.rs"]
 pub mod not;
 
@@ -756,6 +759,7 @@ pub const OPERATORS: &[&Operator] = &[
     &negative_log_likelihood_loss::OPERATOR,
     &non_max_suppression::OPERATOR,
     &non_zero::OPERATOR,
+    &normalizer::OPERATOR,
     &not::OPERATOR,
     &one_hot::OPERATOR,
     &optional::OPERATOR,
