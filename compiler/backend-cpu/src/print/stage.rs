@@ -231,7 +231,7 @@ impl<'a> StagePrinter<'a> {
         self.complete = true;
         for (k, acc) in self.spec.accs.iter().enumerate() {
             let name = format_ident!("acc{k}");
-            let value = self.value(acc.value)?;
+            let value = self.term(acc)?;
             let (init, update, finish) = accumulate(acc, self.spec.exprs.dtype(acc.value), &name, &value)?;
             self.before[self.parallel_loops].extend(init);
             let update = match acc.combiner {
@@ -256,6 +256,18 @@ impl<'a> StagePrinter<'a> {
             self.before[level].extend(stores);
         }
         Ok(self.nest())
+    }
+
+    /// What an accumulator combines: a sum takes the product of two floats unrounded, as the evaluator does.
+    fn term(&mut self, acc: &Acc) -> Result<TokenStream, PrintError> {
+        if let Some(Expr::Binary(BinOp::Mul, a, b)) = self.spec.exprs.get(acc.value)
+            && acc.combiner == Combiner::Sum
+            && self.spec.exprs.dtype(acc.value).is_float()
+        {
+            let (a, b) = (self.value(*a)?, self.value(*b)?);
+            return Ok(quote!(((#a) as f64 * (#b) as f64)));
+        }
+        self.value(acc.value)
     }
 
     /// Linear index of the current reduction step.
