@@ -10,6 +10,7 @@ pub mod datum;
 pub mod engine;
 pub mod error;
 pub mod exchange;
+pub mod gpu;
 pub mod half_elements;
 pub mod half_round;
 pub mod memory;
