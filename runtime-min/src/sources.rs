@@ -62,6 +62,7 @@ files! {
     "engine.rs"
     "error.rs"
     "exchange.rs"
+    "gpu/divisor.rs"
     "gpu/mod.rs"
     "gpu/program.rs"
     "gpu/verify.rs"

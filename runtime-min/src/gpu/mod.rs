@@ -4,5 +4,6 @@
 //! program (tables) ─► verify ─► engine (device, modules, weights) ─► session (memory, sizes, graphs) ─► steps ─► driver
 //! ```
 
+pub mod divisor;
 pub mod program;
 pub mod verify;
