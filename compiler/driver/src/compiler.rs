@@ -89,7 +89,7 @@ impl Compiler {
         let mut model = imported.model.clone();
         let passes = passes::run_pipeline(&mut model, &passes::Options::default())?;
         progress.next("planning");
-        let plan = plan::plan_model(&model, CLAIMANTS)?;
+        let plan = plan::plan_model(&model, &plan::Target::lines(CLAIMANTS))?;
         progress.end();
         let stem = self.model.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let name = emit::names::snake(self.name.as_deref().unwrap_or(&stem));

@@ -3,6 +3,9 @@
 //! Kept as they are: 0 and 1 (strides that decide how a loop is written) and short reduction extents (windows that are
 //! unrolled). Everything else is a parameter. Equal extents share one; an offset or a stride has its own, so that sizes which
 //! happen to be equal do not make kernels different.
+//!
+//! Targets whose kernels gain from known sizes keep every constant in the code ([`Constants::Code`]); what is symbolic is a
+//! parameter there too.
 
 use graph::dim::{Dim, SymId};
 use graph::expr::Exprs;
@@ -11,6 +14,15 @@ use crate::kernel::{Body, Kernel, Port};
 
 /// Reduction extents up to this stay constants.
 const WINDOW: i64 = 16;
+
+/// What becomes of constant sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Constants {
+    /// Parameters, but for those that decide how a loop is written.
+    Parameters,
+    /// Part of the code.
+    Code,
+}
 
 /// What a size is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,12 +35,12 @@ enum Role {
 }
 
 /// A kernel over sizes of the plan: the kernel over its own parameters, and their values in order.
-pub fn abstract_sizes(mut kernel: Kernel) -> (Kernel, Vec<Dim>) {
+pub fn abstract_sizes(mut kernel: Kernel, constants: Constants) -> (Kernel, Vec<Dim>) {
     let mut values: Vec<Dim> = Vec::new();
     let mut shared: Vec<usize> = Vec::new();
     let mut parameter = |dim: &Dim, role: Role| {
         let keep = if role == Role::Window { WINDOW } else { 1 };
-        if dim.as_const().is_some_and(|v| (0..=keep).contains(&v)) {
+        if dim.as_const().is_some_and(|v| constants == Constants::Code || (0..=keep).contains(&v)) {
             return dim.clone();
         }
         let known = match role {

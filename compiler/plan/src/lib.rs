@@ -2,6 +2,7 @@
 //!
 //! - [`plan`]: the data; [`verify`]: its rules; [`text`]: print and parse; [`eval_plan`]: the meaning.
 //! - [`claim`]: what kernel families offer. [`facts`]: what is asked of a graph again and again.
+//! - [`target`]: what planning asks of a target.
 //! - [`planner`]: the way there: [`open`] regions, [`group`] nodes, choose layouts, lay out steps; then [`arena`] offsets and
 //!   the partial [`order`].
 
@@ -16,8 +17,10 @@ pub mod open;
 pub mod order;
 pub mod plan;
 pub mod planner;
+pub mod target;
 pub mod text;
 pub mod touch;
 pub mod verify;
 
 pub use planner::plan_model;
+pub use target::Target;

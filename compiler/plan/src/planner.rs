@@ -25,20 +25,17 @@ use nest::abstraction::abstract_sizes;
 use nest::kernel::Kernel;
 use nest::layout::Access;
 
-use crate::claim::Claimant;
 use crate::error::PlanError;
 use crate::open::open_regions;
-use crate::plan::{Border, Buffer, BufferId, Code, CodeId, Place, Plan, View, Weight};
+use crate::plan::{Border, Buffer, BufferId, Code, CodeId, Launch, Place, Plan, View, Weight};
+use crate::target::Target;
 
-/// Claimants of one target.
-pub type Claimants<'a, C> = &'a [&'a dyn Claimant<Code = C>];
-
-/// Plans a verified model for the target whose claimants are given.
+/// Plans a verified model for a target.
 pub fn plan_model<C: Clone + PartialEq + std::fmt::Debug>(
     model: &Model,
-    claimants: Claimants<'_, C>,
+    target: &Target<'_, C>,
 ) -> Result<Plan<C>, PlanError> {
-    let planner = Planner::new(model, claimants);
+    let planner = Planner::new(model, target);
     let graph = planner.open(&model.graph);
     planner.plan_top(model, &graph)
 }
@@ -46,7 +43,7 @@ pub fn plan_model<C: Clone + PartialEq + std::fmt::Debug>(
 /// Tables of the plan under construction.
 pub(crate) struct Planner<'a, C> {
     pub symbols: Symbols,
-    pub claimants: Claimants<'a, C>,
+    pub target: &'a Target<'a, C>,
     pub plan: Plan<C>,
     weights: BTreeMap<Hash, BufferId>,
     /// Guards that no step checks yet, by index.
@@ -54,7 +51,7 @@ pub(crate) struct Planner<'a, C> {
 }
 
 impl<'a, C: Clone + PartialEq + std::fmt::Debug> Planner<'a, C> {
-    fn new(model: &Model, claimants: Claimants<'a, C>) -> Planner<'a, C> {
+    fn new(model: &Model, target: &'a Target<'a, C>) -> Planner<'a, C> {
         let plan = Plan {
             name: model.name.clone(),
             symbols: Symbols::default(),
@@ -71,7 +68,7 @@ impl<'a, C: Clone + PartialEq + std::fmt::Debug> Planner<'a, C> {
         };
         Planner {
             symbols: model.symbols.clone(),
-            claimants,
+            target,
             plan,
             weights: BTreeMap::new(),
             pending_guards: (0..model.guards.len()).collect(),
@@ -84,7 +81,7 @@ impl<'a, C: Clone + PartialEq + std::fmt::Debug> Planner<'a, C> {
             let facts = crate::facts::Facts::of(graph);
             let constants = |value| constant_of(graph, &facts, value);
             let site = crate::claim::Site { graph, symbols: &self.symbols, facts: &facts, constants: &constants };
-            self.claimants.iter().any(|c| !c.claims(&site, node).is_empty())
+            self.target.claimants.iter().any(|c| !c.claims(&site, node).is_empty())
         })
     }
 
@@ -167,10 +164,27 @@ impl<'a, C: Clone + PartialEq + std::fmt::Debug> Planner<'a, C> {
         if bounded { Place::Arena { offset: Dim::constant(0) } } else { Place::Growable }
     }
 
-    /// Adds code, or finds the equal one; yields it with the values of its parameters.
-    pub(crate) fn add_kernel(&mut self, kernel: Kernel) -> (CodeId, Vec<Dim>) {
-        let (kernel, sizes) = abstract_sizes(kernel);
-        (self.add_code(Code::Kernel(kernel)), sizes)
+    /// A launch of a kernel over sizes of the plan: its code, which is added or found, the values of its parameters, and the
+    /// scratch that the target wants for it.
+    pub(crate) fn launch_of(&mut self, kernel: Kernel, reads: Vec<View>, writes: Vec<View>) -> Launch {
+        let (kernel, sizes) = abstract_sizes(kernel, self.target.constants);
+        let bytes = (self.target.workspace)(&kernel);
+        let bytes = self.symbols.substitute(&bytes, &|id| sizes.get(id.0 as usize).cloned());
+        let workspace = self.scratch(&bytes, DType::I64);
+        let code = self.add_code(Code::Kernel(kernel));
+        Launch { code, reads, writes, sizes, workspace, meaning: None }
+    }
+
+    /// Scratch of so many bytes, as elements of a type.
+    pub(crate) fn scratch(&mut self, bytes: &Dim, dtype: DType) -> Option<View> {
+        if bytes.is(0) {
+            return None;
+        }
+        let count = self.symbols.ceil_div(bytes, &Dim::constant(i64::from(dtype.bits()) / 8));
+        let shape = vec![count.clone()];
+        let place = self.temporary_place(&Type::tensor(dtype, shape.clone()));
+        let access = Access::dense(&shape);
+        Some(self.buffer_view(dtype, shape, count, access, place))
     }
 
     /// Adds code, or finds the equal one.

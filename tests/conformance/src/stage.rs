@@ -86,7 +86,7 @@ fn results(model: &Model, inputs: &[Datum], stage: Stage) -> Result<Vec<Datum>, 
         return graph::eval::model(model, inputs).map_err(|e| format!("eval: {e}"));
     }
     let none: &[&dyn Claimant<Code = NoCode>] = &[];
-    let planned = plan::plan_model(model, none).map_err(|e| format!("plan: {e}"))?;
+    let planned = plan::plan_model(model, &plan::Target::lines(none)).map_err(|e| format!("plan: {e}"))?;
     texts::check_plan(&planned, onnx::HOST_OPS)?;
     let options = plan::eval_plan::Options { poison: stage == Stage::Poison };
     plan::eval_plan::eval_plan(&planned, inputs, options).map_err(|e| format!("run: {e}"))

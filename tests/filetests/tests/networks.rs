@@ -157,7 +157,7 @@ fn check(model: &Model) {
     assert_eq!(again.as_ref(), Ok(model), "{text}");
     let none: &[&dyn Claimant<Code = CpuCode>] = &[];
     for claimants in [none, CLAIMANTS] {
-        check_plan(model, &plan::plan_model(model, claimants).unwrap());
+        check_plan(model, &plan::plan_model(model, &plan::Target::lines(claimants)).unwrap());
     }
 }
 

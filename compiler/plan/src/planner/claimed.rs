@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use graph::dim::Dim;
 use graph::dtype::DType;
 use graph::expr::ExprId;
 use graph::graph::{Graph, NodeId, ValueId};
@@ -54,7 +53,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         let result_access: Vec<Access> = writes.iter().map(|v| v.access.clone()).collect();
         let epilogue = kernel_of_fused(&fused, &accesses, &result_access)
             .ok_or(PlanError::Malformed { op: "epilogue", what: "no index expressions" })?;
-        let (epilogue, epilogue_sizes) = abstract_sizes(epilogue);
+        let (epilogue, epilogue_sizes) = abstract_sizes(epilogue, self.target.constants);
         let code = self.add_code(Code::Claimed(Claimed {
             code: claim.code.clone(),
             operands: claim.operands.len(),
@@ -65,7 +64,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         }));
         let mut sizes = claim.sizes.clone();
         sizes.extend(epilogue_sizes);
-        let workspace = self.workspace(&claim.workspace);
+        let workspace = self.scratch(&claim.workspace, DType::F32);
         let meaning = meaning_of(state, claim, &fused)?;
         let launch = Launch { code, reads, writes, sizes, workspace, meaning: Some(Box::new(meaning)) };
         state.push(Action::Launch(launch), &fused.origins);
@@ -89,7 +88,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             results: claim.results.len(),
             epilogue: None,
         }));
-        let workspace = self.workspace(&claim.workspace);
+        let workspace = self.scratch(&claim.workspace, DType::F32);
         let meaning = meaning_of_root(state, claim)?;
         let sizes = claim.sizes.clone();
         let launch = Launch { code, reads, writes, sizes, workspace, meaning: Some(Box::new(meaning)) };
@@ -141,16 +140,6 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         let source = Source::Derived { graph: Box::new(derived.graph.clone()), inputs };
         self.plan.weights.push(Weight { name: derived.name.clone(), source, dtype: ty.dtype, shape: extents });
         Ok(self.buffer_view(ty.dtype, ty.shape.clone(), ty.count(), access, Place::Weight(index)))
-    }
-
-    /// Scratch of so many bytes, as 32-bit words.
-    fn workspace(&mut self, bytes: &Dim) -> Option<View> {
-        if bytes.is(0) {
-            return None;
-        }
-        let words = self.symbols.ceil_div(bytes, &Dim::constant(4));
-        let place = self.temporary_place(&Type::tensor(DType::F32, vec![words.clone()]));
-        Some(self.buffer_view(DType::F32, vec![words.clone()], words.clone(), Access::dense(&[words]), place))
     }
 }
 

@@ -153,15 +153,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             std::slice::from_ref(&from.access),
             std::slice::from_ref(&to.access),
         )?;
-        let (code, sizes) = self.add_kernel(kernel);
-        let launch = crate::plan::Launch {
-            code,
-            reads: vec![from.clone()],
-            writes: vec![to.clone()],
-            sizes,
-            workspace: None,
-            meaning: None,
-        };
+        let launch = self.launch_of(kernel, vec![from.clone()], vec![to.clone()]);
         Some(Action::Launch(launch))
     }
 
@@ -284,15 +276,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         };
         let kernel = nest::build::kernel_of_fused(&fused, &[], std::slice::from_ref(&to.access))
             .ok_or(PlanError::Malformed { op: "loop", what: "no counter" })?;
-        let (code, sizes) = self.add_kernel(kernel);
-        let launch = crate::plan::Launch {
-            code,
-            reads: Vec::new(),
-            writes: vec![to.clone()],
-            sizes,
-            workspace: None,
-            meaning: None,
-        };
+        let launch = self.launch_of(kernel, Vec::new(), vec![to.clone()]);
         Ok(Step { action: Action::Launch(launch), after: Vec::new(), origins: Vec::new() })
     }
 

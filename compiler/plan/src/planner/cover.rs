@@ -16,7 +16,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         let site = Site { graph, symbols: &self.symbols, facts, constants: &constants };
         let mut offers: Vec<(f64, Claim<C>)> = Vec::new();
         for (id, node) in graph.iter() {
-            for claimant in self.claimants {
+            for claimant in self.target.claimants {
                 for claim in claimant.claims(&site, id) {
                     let generic: f64 = claim.nodes.iter().map(|n| self.generic_cost(graph, *n)).sum();
                     offers.push((generic - claim.cost, claim));

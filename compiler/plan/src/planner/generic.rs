@@ -10,7 +10,7 @@ use nest::layout::{Access, Layout};
 
 use crate::claim::Claim;
 use crate::error::PlanError;
-use crate::plan::{Action, HostCall, Launch, View};
+use crate::plan::{Action, HostCall, View};
 use crate::planner::Planner;
 use crate::planner::block::BlockState;
 use crate::planner::units::Built;
@@ -66,8 +66,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         writes: Vec<View>,
         origins: &[graph::node::OriginId],
     ) {
-        let (code, sizes) = self.add_kernel(kernel);
-        let launch = Launch { code, reads, writes, sizes, workspace: None, meaning: None };
+        let launch = self.launch_of(kernel, reads, writes);
         state.push(Action::Launch(launch), origins);
     }
 
@@ -209,19 +208,8 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             node.operands.iter().zip(&reads).map(|(v, view)| port(v, view)).collect::<Result<Vec<_>, PlanError>>()?;
         let results =
             node.results.iter().zip(&writes).map(|(v, view)| port(v, view)).collect::<Result<Vec<_>, PlanError>>()?;
-        let workspace = match &body {
-            Body::Sort { axis, .. } => operands.first().and_then(|o| o.shape.get(*axis)).cloned(),
-            Body::Nest(_) | Body::Scatter(_) | Body::Compact | Body::Prefix { .. } => None,
-        };
         let kernel = Kernel { params: 0, operands, results, body };
-        // A sort orders the positions of one line at a time.
-        let workspace = workspace.map(|extent| {
-            let place = self.temporary_place(&graph::ty::Type::tensor(graph::dtype::DType::I64, [extent.clone()]));
-            let access = Access::dense(std::slice::from_ref(&extent));
-            self.buffer_view(graph::dtype::DType::I64, vec![extent.clone()], extent, access, place)
-        });
-        let (code, sizes) = self.add_kernel(kernel);
-        let launch = Launch { code, reads, writes, sizes, workspace, meaning: None };
+        let launch = self.launch_of(kernel, reads, writes);
         state.push(Action::Launch(launch), &node.origins);
         Ok(())
     }

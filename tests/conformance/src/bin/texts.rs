@@ -10,7 +10,7 @@ use conformance::stage::NoCode;
 use conformance::texts::{check_model, check_plan};
 use graph::graph::Model;
 use plan::claim::Claimant;
-use plan::planner::Claimants;
+use plan::target::Claimants;
 use plan::text::CodeText;
 
 fn main() -> ExitCode {
@@ -45,7 +45,7 @@ fn planned<C: Clone + Debug + PartialEq + CodeText>(
     print: &mut Option<&mut impl Write>,
 ) -> Result<String, String> {
     let start = Instant::now();
-    let plan = plan::plan_model(model, claimants).map_err(|e| format!("plan: {e}"))?;
+    let plan = plan::plan_model(model, &plan::Target::lines(claimants)).map_err(|e| format!("plan: {e}"))?;
     let planned = start.elapsed();
     if let Some(out) = print {
         let _ = write!(out, "{}", plan::text::print(&plan));

@@ -49,7 +49,7 @@ fn run(case: &Case) -> Result<Case, String> {
 pub fn plan_checked(model: &Model, names: &str) -> Result<Plan<TestCode>, String> {
     let lines = |violations: Vec<String>| violations.join("\n    ");
     verify::model(model).map_err(|v| lines(v.iter().map(ToString::to_string).collect()))?;
-    let plan = plan::plan_model(model, &families(names)).map_err(|error| error.to_string())?;
+    let plan = plan::plan_model(model, &plan::Target::lines(&families(names))).map_err(|error| error.to_string())?;
     let printed = plan::text::print(&plan);
     plan::verify::plan(&plan)
         .map_err(|v| format!("{}\n{printed}", lines(v.iter().map(ToString::to_string).collect())))?;
