@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("passes", &["graph"]),
     ("nest", &["graph"]),
     ("plan", &["graph", "nest"]),
+    ("ptx", &[]),
     ("backend-cpu", &["graph", "nest", "plan"]),
     ("emit", &["graph", "nest", "plan", "runtime-min", "templates"]),
     ("onnx2crate", &["graph", "onnx", "passes", "nest", "plan", "backend-cpu", "emit", "runtime-min", "templates"]),
