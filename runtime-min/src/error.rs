@@ -97,6 +97,70 @@ pub enum Error {
         /// What is wrong.
         source: StepError,
     },
+    /// A GPU or its driver refused, or is not what the crate was compiled for.
+    Device {
+        /// The node at work; none while a call or a session is prepared.
+        node: Option<Node>,
+        /// What is wrong.
+        source: DeviceError,
+    },
+}
+
+/// What is wrong with a GPU, its driver or the work given to it.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceError {
+    /// No driver, or an old one.
+    Driver {
+        /// What there is.
+        found: String,
+        /// What is needed.
+        needed: String,
+    },
+    /// No GPU of that number, or of another architecture.
+    Unfit {
+        /// What there is.
+        found: String,
+        /// What is needed.
+        needed: String,
+    },
+    /// A kernel that could not be loaded.
+    Module {
+        /// Its name.
+        module: String,
+        /// The words of the driver's compiler or loader.
+        what: String,
+    },
+    /// More memory than the GPU has free, or than the options allow.
+    Memory {
+        /// Bytes asked for.
+        needed: u64,
+        /// Bytes free on the GPU.
+        free: u64,
+        /// Bytes that the options allow.
+        limit: Option<u64>,
+    },
+    /// A function of the driver failed.
+    Call {
+        /// The function.
+        function: &'static str,
+        /// Its answer.
+        code: u32,
+        /// The name of the answer.
+        name: String,
+        /// The driver's words.
+        text: String,
+    },
+    /// An earlier error has made the GPU's context unusable for the whole process.
+    Poisoned {
+        /// That error.
+        by: String,
+    },
+    /// What the caller asks for cannot be done.
+    Refused {
+        /// What, and what to do instead.
+        what: String,
+    },
 }
 
 /// Why a step could not run.
@@ -155,6 +219,23 @@ pub enum StepError {
         /// The operator's words.
         what: String,
     },
+    /// A GPU or its driver refused.
+    Device {
+        /// What is wrong.
+        source: DeviceError,
+    },
+}
+
+impl From<DeviceError> for StepError {
+    fn from(source: DeviceError) -> StepError {
+        StepError::Device { source }
+    }
+}
+
+impl From<DeviceError> for Error {
+    fn from(source: DeviceError) -> Error {
+        Error::Device { node: None, source }
+    }
 }
 
 impl StepError {
@@ -169,6 +250,7 @@ impl StepError {
             StepError::Range { symbol, found, lo, hi } => Error::Range { symbol, found, lo, hi, node: Some(node) },
             StepError::Guard { what } => Error::Guard { what, node: Some(node) },
             StepError::Memory { needed, left } => Error::Memory { needed, left },
+            StepError::Device { source } => Error::Device { node: Some(node), source },
             source => Error::Step { node, source },
         }
     }
@@ -179,6 +261,7 @@ impl StepError {
             StepError::Range { symbol, found, lo, hi } => Error::Range { symbol, found, lo, hi, node: None },
             StepError::Guard { what } => Error::Guard { what, node: None },
             StepError::Memory { needed, left } => Error::Memory { needed, left },
+            StepError::Device { source } => Error::Device { node: None, source },
             source => Error::Step { node: Node { name: "", op: "border" }, source },
         }
     }
@@ -208,6 +291,10 @@ impl fmt::Display for Error {
             Error::Weights { place, what } => write!(f, "weights ({place}): {what}"),
             Error::Memory { needed, left } => memory(f, *needed, *left),
             Error::Step { node, source } => write!(f, "{node}: {source}"),
+            Error::Device { node, source } => {
+                write!(f, "{source}")?;
+                node.map_or(Ok(()), |n| write!(f, ", at {n}"))
+            }
         }
     }
 }
@@ -224,6 +311,26 @@ impl fmt::Display for StepError {
             StepError::Range { symbol, found, lo, hi } => range(f, symbol, *found, *lo, *hi),
             StepError::Guard { what } => write!(f, "sizes do not fit: {what}"),
             StepError::Kernel { what } | StepError::Host { what } => f.write_str(what),
+            StepError::Device { source } => write!(f, "{source}"),
+        }
+    }
+}
+
+impl fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceError::Driver { found, needed } => write!(f, "NVIDIA driver: found {found}, needed {needed}"),
+            DeviceError::Unfit { found, needed } => write!(f, "GPU: found {found}, needed {needed}"),
+            DeviceError::Module { module, what } => write!(f, "kernel \"{module}\": {what}"),
+            DeviceError::Memory { needed, free, limit } => {
+                write!(f, "{needed} bytes of GPU memory are needed, {free} are free")?;
+                limit.map_or(Ok(()), |limit| write!(f, ", the options allow {limit}"))
+            }
+            DeviceError::Call { function, code, name, text } => write!(f, "{function}: {name} ({code}): {text}"),
+            DeviceError::Poisoned { by } => {
+                write!(f, "the GPU context is unusable since an earlier error ({by}); the process must start anew")
+            }
+            DeviceError::Refused { what } => f.write_str(what),
         }
     }
 }
@@ -246,9 +353,12 @@ impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Error::Step { source, .. } => Some(source),
+            Error::Device { source, .. } => Some(source),
             _ => None,
         }
     }
 }
 
 impl error::Error for StepError {}
+
+impl error::Error for DeviceError {}
