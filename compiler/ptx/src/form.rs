@@ -71,6 +71,8 @@ pub enum Role {
     Write,
     /// As `Write`, but `_` may stand for a result that nobody needs.
     WriteOrSink,
+    /// `_`: a result that has no register.
+    Sink,
     /// A register or an immediate.
     Read,
     /// A register.

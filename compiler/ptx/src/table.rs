@@ -89,7 +89,8 @@ const MEMORY32: Slot = list!(Type: B8 U8 S8 B16 U16 S16 B32 U32 S32 F32);
 const LOAD_CACHE: Slot =
     list!(LoadCache: Nc Cg Cs Lu Cv NoAllocate EvictFirst EvictLast NcNoAllocate NcEvictFirst NcEvictLast);
 const STORE_CACHE: Slot = list!(StoreCache: Cg Cs Wt NoAllocate EvictFirst EvictLast);
-const FETCH: Slot = list!(Fetch: Default L2B64 L2B128 L2B256);
+const FETCH: Slot = list!(Fetch: Default L2B64 L2B128);
+const FETCH_ASYNC: Slot = list!(Fetch: Default L2B64 L2B128 L2B256);
 const EVICT: Slot = list!(Evict: First Last Normal Unchanged);
 const LEVEL: Slot = list!(Level: L1 L2);
 const ADD: Slot = list!(Atomic: Add);
@@ -349,12 +350,14 @@ rows! {
 
     // Conversions
     CvtInt "cvt{0}{1}" [ANY_INT, ANY_INT] [D0, S1] V60 ALL Pure;
-    CvtIntSat "cvt.sat{0}{1}" [ANY_INT, ANY_INT] [D0, S1] V60 ALL Pure;
+    CvtSat8 "cvt.sat{0}{1}" [BYTE, INT] [D0, S1] V60 ALL Pure;
+    CvtSat16 "cvt.sat{0}{1}" [list!(Type: U16 S16), WIDE] [D0, S1] V60 ALL Pure;
+    CvtSat32 "cvt.sat{0}{1}" [INT32, list!(Type: U64 S64)] [D0, S1] V60 ALL Pure;
     CvtIntToFloat "cvt{0}{1}{2}" [ROUND, list!(Type: F16 F32 F64), ANY_INT] [D1, S2] V60 ALL Pure;
-    CvtIntToBf16 "cvt{0}.bf16{1}" [ROUND, ANY_INT] [D16, S1] V78 S90 Pure;
+    CvtIntToBf16 "cvt{0}.bf16{1}" [ROUND, INT] [D16, S1] V78 S90 Pure;
     CvtFloatToInt "cvt{0}{1}{2}" [ROUND_INT, ANY_INT, FLOAT] [D1, S2] V60 ALL Pure;
     CvtHalfToInt "cvt{0}{1}.f16" [ROUND_INT, ANY_INT] [D1, R16] V60 ALL Pure;
-    CvtBf16ToInt "cvt{0}{1}.bf16" [ROUND_INT, ANY_INT] [D1, R16] V78 S90 Pure;
+    CvtBf16ToInt "cvt{0}{1}.bf16" [ROUND_INT, INT] [D1, R16] V78 S90 Pure;
     CvtHalfToFloat "cvt{0}.f16" [FLOAT] [D0, R16] V60 ALL Pure;
     CvtF32ToF64 "cvt.f64.f32" [] [DF64, SF32] V60 ALL Pure;
     CvtBf16ToF32 "cvt.f32.bf16" [] [DF32, R16] V78 S90 Pure;
@@ -429,7 +432,9 @@ rows! {
     FenceCluster "fence{0}.cluster" [STRENGTH] [] V78 S90 Order;
     FenceMbarrierInit "fence.mbarrier_init.release.cluster" [] [] V80 S90 Order;
     FenceProxyAsync "fence.proxy.async" [] [] V80 S90 Order;
-    FenceProxyAsyncIn "fence.proxy.async{0}" [list!(Space: Global Shared)] [] V80 S90 Order;
+    FenceProxyAsyncGlobal "fence.proxy.async.global" [] [] V80 S90 Order;
+    FenceProxyAsyncShared "fence.proxy.async.shared::cta" [] [] V80 S90 Order;
+    FenceProxyAsyncCluster "fence.proxy.async.shared::cluster" [] [] V80 S90 Order;
     DependencyWait "griddepcontrol.wait" [] [] V78 S90 DependencyWait;
     DependencyLaunch "griddepcontrol.launch_dependents" [] [] V78 S90 Hint;
 
@@ -447,10 +452,10 @@ rows! {
     Elect "elect.sync" [] [DSINK32, DAP, SU32] V80 S90 Collective;
 
     // Asynchronous copies
-    CpAsyncCa "cp.async.ca.shared.global{0}" [FETCH] [WRITE_SHARED, READ_GLOBAL, I32] V70 S80 Memory;
-    CpAsyncCg "cp.async.cg.shared.global{0}" [FETCH] [WRITE_SHARED, READ_GLOBAL, I32] V70 S80 Memory;
-    CpAsyncCaZfill "cp.async.ca.shared.global{0}" [FETCH] [WRITE_SHARED, READ_GLOBAL, I32, SU32] V70 S80 Memory;
-    CpAsyncCgZfill "cp.async.cg.shared.global{0}" [FETCH] [WRITE_SHARED, READ_GLOBAL, I32, SU32] V70 S80 Memory;
+    CpAsyncCa "cp.async.ca.shared.global{0}" [FETCH_ASYNC] [WRITE_SHARED, READ_GLOBAL, I32] V70 S80 Memory;
+    CpAsyncCg "cp.async.cg.shared.global{0}" [FETCH_ASYNC] [WRITE_SHARED, READ_GLOBAL, I32] V70 S80 Memory;
+    CpAsyncCaZfill "cp.async.ca.shared.global{0}" [FETCH_ASYNC] [WRITE_SHARED, READ_GLOBAL, I32, SU32] V70 S80 Memory;
+    CpAsyncCgZfill "cp.async.cg.shared.global{0}" [FETCH_ASYNC] [WRITE_SHARED, READ_GLOBAL, I32, SU32] V70 S80 Memory;
     CpAsyncCommit "cp.async.commit_group" [] [] V70 S80 Order;
     CpAsyncWait "cp.async.wait_group" [] [I32] V70 S80 Order;
     CpAsyncWaitAll "cp.async.wait_all" [] [] V70 S80 Order;
@@ -479,7 +484,7 @@ rows! {
     MbarrierArriveDrop "mbarrier.arrive_drop.shared.b64" [] [D64, BOTH_SHARED] V70 S80 Memory;
     MbarrierArriveMany "mbarrier.arrive.shared::cta.b64" [] [DSINK64, BOTH_SHARED, SU32] V78 S90 Memory;
     MbarrierArriveExpect "mbarrier.arrive.expect_tx.shared::cta.b64" [] [DSINK64, BOTH_SHARED, SU32] V80 S90 Memory;
-    MbarrierArriveRemote "mbarrier.arrive.release.cluster.shared::cluster.b64" [] [fixed(Role::WriteOrSink, Type::Pred), BOTH_CLUSTER] V80 S90 Memory;
+    MbarrierArriveRemote "mbarrier.arrive.release.cluster.shared::cluster.b64" [] [fixed(Role::Sink, Type::Pred), BOTH_CLUSTER] V80 S90 Memory;
     MbarrierExpect "mbarrier.expect_tx.relaxed.cta.shared::cta.b64" [] [BOTH_SHARED, SU32] V80 S90 Memory;
     MbarrierTestWait "mbarrier.test_wait.shared.b64" [] [DP, READ_SHARED, R64] V70 S80 Memory;
     MbarrierTestParity "mbarrier.test_wait.parity.shared.b64" [] [DP, READ_SHARED, SU32] V71 S80 Memory;
@@ -513,7 +518,8 @@ rows! {
     WgmmaRegisters "wgmma.mma_async.sync.aligned.m64n<0>k16.f32{1}{1}" [N8, F16_BF16] [ACC, r32(4), R64, RP, IS32, IS32, IS32] V80 H90 Collective;
     WgmmaTf32 "wgmma.mma_async.sync.aligned.m64n<0>k8.f32.tf32.tf32" [N8] [ACC, R64, R64, RP, IS32, IS32] V80 H90 Collective;
     WgmmaTf32Registers "wgmma.mma_async.sync.aligned.m64n<0>k8.f32.tf32.tf32" [N8] [ACC, r32(4), R64, RP, IS32, IS32] V80 H90 Collective;
-    WgmmaInt "wgmma.mma_async.sync.aligned.m64n<0>k32.s32{1}{2}" [N16, BYTE, BYTE] [ACC, R64, R64, RP] V80 H90 Collective;
+    WgmmaInt "wgmma.mma_async.sync.aligned.m64n<0>k32.s32{1}{1}" [N16, BYTE] [ACC, R64, R64, RP] V80 H90 Collective;
+    WgmmaIntMixed "wgmma.mma_async.sync.aligned.m64n<0>k32.s32{1}{2}" [N16, BYTE, BYTE] [ACC, R64, R64, RP] V84 H90 Collective;
     WgmmaFp8 "wgmma.mma_async.sync.aligned.m64n<0>k32.f32{1}{2}" [N8, FP8, FP8] [ACC, R64, R64, RP, IS32, IS32] V80 H90 Collective;
     Setmaxnreg "setmaxnreg{0}.sync.aligned.u32" [CHANGE] [I32] V80 A90 Collective;
 

@@ -109,7 +109,7 @@ fn check_operand(entry: &Entry, form: Form, at: usize, spec: Spec, operand: &Ope
         }
         (Role::Source, Operand::Variable(variable)) => check_variable(entry, *variable, faults),
         (Role::Source, Operand::Param(param)) => check_param(entry, *param, faults),
-        (Role::WriteOrSink, Operand::Sink) => {}
+        (Role::WriteOrSink | Role::Sink, Operand::Sink) => {}
         (Role::Label, Operand::Label(Label(number))) => {
             if index(*number) >= entry.labels.len() {
                 faults.push(missing("label", *number, entry.labels.len()));
@@ -133,6 +133,7 @@ fn check_operand(entry: &Entry, form: Form, at: usize, spec: Spec, operand: &Ope
         }
         (Role::Write, _) => faults.push(kind("a register that is written")),
         (Role::WriteOrSink, _) => faults.push(kind("a register that is written, or `_`")),
+        (Role::Sink, _) => faults.push(kind("`_`")),
         (Role::Read, _) => faults.push(kind("a register or an immediate")),
         (Role::ReadRegister | Role::Update, _) => faults.push(kind("a register")),
         (Role::Constant, _) => faults.push(kind("an immediate")),
