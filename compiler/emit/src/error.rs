@@ -27,6 +27,12 @@ pub enum EmitError {
     Target { target: &'static str, what: String },
     #[error("derived weight {name}: {what}")]
     Derived { name: String, what: String },
+    #[error("buffer {buffer} of packed {dtype} elements: a step reads or writes it from the middle of a byte on")]
+    Packed { buffer: u32, dtype: String },
+    #[error("a kernel over strings runs on the host, but {what}")]
+    Strings { what: &'static str },
+    #[error("the program does not hold together: {problems}")]
+    Program { problems: String },
     #[error("runtime file {path} is not there")]
     Runtime { path: String },
     #[error("generated file {path} does not parse: {what}")]

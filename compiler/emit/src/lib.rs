@@ -3,12 +3,14 @@
 //! - [`target`]: what a target adds. [`options`]: how to emit. [`names`]: identifiers from model strings.
 //! - [`weight_table`], [`slots`], [`size`], [`smallest`]: where things lie and how large they are.
 //! - [`crate_files`]: crates of one model or many; [`samples`], [`golden`]: what stands around the code; [`mod@write`]: on disk.
+//! - [`gpu`]: plans as programs of the GPU runtime.
 //! - [`steps`], [`plan_file`], [`kinds`], [`api`]: the generated code. [`model`]: one model as modules; [`print`]: as text.
 
 pub mod api;
 pub mod crate_files;
 pub mod error;
 pub mod golden;
+pub mod gpu;
 pub mod kinds;
 pub mod mentions;
 pub mod model;

@@ -28,6 +28,7 @@ use crate::names::one_line;
 use crate::size::{SizeTable, literal};
 use crate::slots::{Slot, Slots};
 use crate::target::{Call, TargetPrinter};
+pub(crate) use access::end_of;
 
 /// What printing of steps needs, and what it gathers.
 pub struct Steps<'a, C> {

@@ -13,9 +13,10 @@ use crate::error::EmitError;
 use crate::slots::Slot;
 
 /// Weights with their places in the file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WeightTable {
     slots: Vec<Slot>,
+    known: BTreeMap<Hash, usize>,
     /// Distinct contents in file order, each with its offset.
     parts: Vec<(usize, Bytes)>,
     bytes: usize,
@@ -23,35 +24,48 @@ pub struct WeightTable {
     pub strings: Vec<Tensor>,
 }
 
+impl Default for WeightTable {
+    fn default() -> WeightTable {
+        let (slots, known, parts, strings) = (Vec::new(), BTreeMap::new(), Vec::new(), Vec::new());
+        WeightTable { slots, known, parts, bytes: HEADER, strings }
+    }
+}
+
 impl WeightTable {
     /// Evaluates what is derived, and stores equal contents once.
     pub fn of<C>(plan: &Plan<C>) -> Result<WeightTable, EmitError> {
-        let mut table = WeightTable { bytes: HEADER, ..WeightTable::default() };
-        let mut known: BTreeMap<Hash, usize> = BTreeMap::new();
+        let mut table = WeightTable::default();
+        table.slots = table.add(plan)?;
+        Ok(table)
+    }
+
+    /// Adds a plan's weights, and yields where each of them lies.
+    pub fn add<C>(&mut self, plan: &Plan<C>) -> Result<Vec<Slot>, EmitError> {
+        let mut slots = Vec::with_capacity(plan.weights.len());
         for weight in &plan.weights {
             let tensor = weight_tensor(&weight.source)
                 .map_err(|e| EmitError::Derived { name: weight.name.clone(), what: e.to_string() })?;
             if tensor.dtype() == DType::Str {
-                table.slots.push(Slot::Constant(table.strings.len()));
-                table.strings.push(tensor);
+                slots.push(Slot::Constant(self.strings.len()));
+                self.strings.push(tensor);
                 continue;
             }
             let (contents, elements) = (tensor.bytes().clone(), elements(&tensor));
             let raw = Tensor::from_bytes(DType::U8, vec![contents.len()], contents.clone());
             let hash = raw.map(|t| t.hash()).unwrap_or_else(|_| tensor.hash());
-            let offset = match known.get(&hash) {
+            let offset = match self.known.get(&hash) {
                 Some(offset) => *offset,
                 None => {
-                    let offset = table.bytes;
-                    known.insert(hash, offset);
-                    table.bytes = offset + contents.len().next_multiple_of(HEADER);
-                    table.parts.push((offset, contents));
+                    let offset = self.bytes;
+                    self.known.insert(hash, offset);
+                    self.bytes = offset + contents.len().next_multiple_of(HEADER);
+                    self.parts.push((offset, contents));
                     offset
                 }
             };
-            table.slots.push(Slot::Weight { offset, elements });
+            slots.push(Slot::Weight { offset, elements });
         }
-        Ok(table)
+        Ok(slots)
     }
 
     /// Where a weight lies.

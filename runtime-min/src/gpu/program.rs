@@ -83,7 +83,7 @@ pub struct Target {
 }
 
 /// Scalar code, one value each; wrapping at 64 bits; truth values are 0 and 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SizeOp {
     Const(i64),
     InputDim {

@@ -8,6 +8,7 @@ pub mod case;
 pub mod class;
 pub mod compare;
 pub mod crates;
+pub mod lowered;
 pub mod stage;
 pub mod suite;
 pub mod texts;

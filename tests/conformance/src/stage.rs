@@ -25,6 +25,8 @@ pub enum Stage {
     Poison,
     /// As `Plan`, of what the passes make of the graph.
     PassesPlan,
+    /// As `PassesPlan`; what it becomes for a GPU must hold together.
+    Lower,
 }
 
 impl Stage {
@@ -36,6 +38,7 @@ impl Stage {
             "plan" => Some(Stage::Plan),
             "poison" => Some(Stage::Poison),
             "passes-plan" => Some(Stage::PassesPlan),
+            "lower" => Some(Stage::Lower),
             _ => None,
         }
     }
@@ -78,7 +81,7 @@ impl CodeText for NoCode {
 
 fn results(model: &Model, inputs: &[Datum], stage: Stage) -> Result<Vec<Datum>, String> {
     let mut optimised = model.clone();
-    if matches!(stage, Stage::Passes | Stage::PassesPlan) {
+    if matches!(stage, Stage::Passes | Stage::PassesPlan | Stage::Lower) {
         passes::run_pipeline(&mut optimised, &passes::Options::default()).map_err(|e| format!("passes: {e}"))?;
     }
     let model = &optimised;
@@ -87,7 +90,11 @@ fn results(model: &Model, inputs: &[Datum], stage: Stage) -> Result<Vec<Datum>, 
     }
     let none: &[&dyn Claimant<Code = NoCode>] = &[];
     let planned = plan::plan_model(model, &plan::Target::lines(none)).map_err(|e| format!("plan: {e}"))?;
-    texts::check_plan(&planned, onnx::HOST_OPS)?;
+    if stage == Stage::Lower {
+        crate::lowered::check_lowered(&planned)?;
+    } else {
+        texts::check_plan(&planned, onnx::HOST_OPS)?;
+    }
     let options = plan::eval_plan::Options { poison: stage == Stage::Poison };
     plan::eval_plan::eval_plan(&planned, inputs, options).map_err(|e| format!("run: {e}"))
 }

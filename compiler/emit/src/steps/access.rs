@@ -5,7 +5,6 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use crate::error::EmitError;
-use crate::size::SizeTable;
 use crate::slots::{Slot, SlotEntry, storage, storage_count};
 use crate::steps::{Steps, base};
 
@@ -72,7 +71,7 @@ impl<C> Steps<'_, C> {
     fn grow(&self, view: &View) -> Result<TokenStream, EmitError> {
         let entry = self.slots.get(view.buffer)?;
         let Slot::Memory { field, bytes: None } = &entry.slot else { return Ok(TokenStream::new()) };
-        let end = end_of(view, self.sizes);
+        let end = end_of(view, self.sizes.symbols());
         let count = storage_count(entry.dtype, &end);
         let width = graph::dim::Dim::constant(i64::from(entry.dtype.bits()).max(8) / 8);
         let bytes = self.sizes.expr(&(&count * &width), &base());
@@ -81,7 +80,7 @@ impl<C> Steps<'_, C> {
 }
 
 /// An upper bound of the last address of a view, plus one.
-fn end_of(view: &View, sizes: &SizeTable<'_>) -> graph::dim::Dim {
+pub(crate) fn end_of(view: &View, symbols: &graph::symbol::Symbols) -> graph::dim::Dim {
     use graph::dim::Dim;
     let mut end = &view.access.offset + &Dim::constant(1);
     if view.access.is_dense(&view.shape) {
@@ -90,7 +89,7 @@ fn end_of(view: &View, sizes: &SizeTable<'_>) -> graph::dim::Dim {
     for (d, (extent, stride)) in view.shape.iter().zip(&view.access.strides).enumerate() {
         let part = match view.access.block.filter(|b| b.dim == d) {
             Some(b) => {
-                let blocks = sizes.symbols().ceil_div(extent, &Dim::constant(b.factor));
+                let blocks = symbols.ceil_div(extent, &Dim::constant(b.factor));
                 &(&blocks * stride) + &Dim::constant(b.factor)
             }
             None => extent * stride,

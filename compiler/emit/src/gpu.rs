@@ -1,0 +1,11 @@
+//! GPU targets: a plan becomes the tables of a [`Program`](runtime_min::gpu::program::Program).
+//!
+//! ```text
+//! Plan<C> ─► lower (sizes, buffers, kernels, steps) ─► Program ─► in process, or printed as `static` tables of a crate
+//! ```
+
+pub mod lower;
+pub mod target;
+
+pub use lower::{HostEntry, Lowered, lower};
+pub use target::{GpuArg, GpuKernel, GpuTarget, Kernels};
