@@ -21,6 +21,8 @@ pub struct Pinned {
     len: usize,
     /// The last copy that may still run.
     copy: Option<(Arc<Stream>, u64)>,
+    /// Whether a copy that may still run writes the bytes.
+    written: bool,
 }
 
 // SAFETY: the memory belongs to this value alone and is not tied to a thread; copies of the device are waited for.
@@ -38,7 +40,7 @@ impl Pinned {
             // SAFETY: `len` bytes were allocated at `start` just now, and nobody else knows them.
             unsafe { start.write_bytes(0, len) };
         }
-        Ok(Pinned { context: Arc::clone(context), start, len, copy: None })
+        Ok(Pinned { context: Arc::clone(context), start, len, copy: None, written: false })
     }
 
     /// Number of bytes.
@@ -59,10 +61,20 @@ impl Pinned {
             let waited = stream.synchronize();
             if waited.is_err() {
                 self.copy = Some((stream, ticket));
+                return waited;
             }
-            return waited;
         }
+        self.written = false;
         Ok(())
+    }
+
+    /// The bytes, once no copy writes them.
+    pub fn readable(&mut self) -> Answer<&[u8]> {
+        if self.written {
+            self.settle()?;
+        }
+        // SAFETY: `len` bytes at `start`, initialised by `new`, live as long as `self`; the device at most reads them.
+        Ok(unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) })
     }
 
     /// The bytes, once no copy runs.
@@ -104,6 +116,7 @@ impl Pinned {
             return Ok(());
         }
         self.begin(stream)?;
+        self.written = true;
         // SAFETY: the bytes live until `drop`, which waits for this copy as every view does.
         unsafe { self.context.api.download(self.start.as_ptr(), from, bytes, stream.handle()) }
     }

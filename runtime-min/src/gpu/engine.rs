@@ -1,0 +1,166 @@
+//! The engine: a program with its kernels and weights on one GPU, shared by sessions of many threads.
+
+use std::sync::{Arc, OnceLock};
+
+use super::super::error::{DeviceError, Error};
+use super::super::weights::Weights;
+use super::calls::Answer;
+use super::driver::DriverTable;
+use super::modules::{Kernels, spell};
+use super::options::{EngineOptions, HostOps, Info};
+use super::owned::{Context, DeviceMemory, Stream};
+use super::program::{Place, Program};
+use super::regions::Regions;
+use super::session::GpuSession;
+
+/// A program on a GPU; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct GpuEngine {
+    shared: Arc<Shared>,
+}
+
+/// What all sessions of an engine use.
+#[derive(Debug)]
+pub struct Shared {
+    pub program: Program,
+    pub regions: Regions,
+    pub kernels: Kernels,
+    pub weights: Weights,
+    pub weight_memory: DeviceMemory,
+    pub host: Arc<dyn HostOps>,
+    pub options: EngineOptions,
+    pub context: Arc<Context>,
+    /// The error that made the context unusable.
+    lost: OnceLock<String>,
+}
+
+impl GpuEngine {
+    /// Loads kernels and weights. What is needed of the GPU's memory is known before any of it is taken.
+    pub fn load(
+        driver: &'static DriverTable,
+        program: Program,
+        weights: Weights,
+        host: Arc<dyn HostOps>,
+        options: EngineOptions,
+    ) -> Result<GpuEngine, Error> {
+        if let Err(problems) = program.verify() {
+            let list: Vec<String> = problems.iter().take(4).map(ToString::to_string).collect();
+            let what = format!("the program breaks {} rules: {}", problems.len(), list.join("; "));
+            return Err(DeviceError::Refused { what }.into());
+        }
+        let weight_bytes = check_weights(&program, &weights)?;
+        let regions = Regions::new(&program);
+        let context = Context::open(driver, options.device)?;
+        let _entered = context.enter()?;
+        let kernels = Kernels::load(&context, &program, &options)?;
+        let session_bytes = session_bytes(&program, &regions);
+        check_memory(&context, weight_bytes, session_bytes, &options)?;
+        let weight_memory = upload(&context, &weights, weight_bytes)?;
+        let lost = OnceLock::new();
+        let shared = Shared { program, regions, kernels, weights, weight_memory, host, options, context, lost };
+        Ok(GpuEngine { shared: Arc::new(shared) })
+    }
+
+    /// A new execution context with memory and a stream of its own.
+    pub fn session(&self) -> Result<GpuSession, Error> {
+        self.shared.check()?;
+        GpuSession::new(&self.shared).map_err(|error| self.shared.note(error))
+    }
+
+    /// Facts about the engine.
+    pub fn info(&self) -> Info {
+        let shared = &self.shared;
+        let facts = &shared.context.facts;
+        Info {
+            model: shared.program.name,
+            device: facts.name.clone(),
+            capability: (facts.capability / 10, facts.capability % 10),
+            driver: (facts.driver / 1000, facts.driver % 1000 / 10),
+            target: spell(shared.program.target),
+            from_cubin: shared.kernels.from_cubin,
+            compiled: shared.kernels.compiled,
+            weight_bytes: shared.weight_memory.bytes(),
+            session_bytes: session_bytes(&shared.program, &shared.regions),
+        }
+    }
+
+    /// What the sessions share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Shared {
+    /// An error if the context has become unusable.
+    pub fn check(&self) -> Answer<()> {
+        match self.lost.get() {
+            Some(by) => Err(DeviceError::Poisoned { by: by.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers an error after which the context is unusable.
+    pub fn note(&self, error: Error) -> Error {
+        if let Error::Device { source: DeviceError::Call { code, .. }, .. } = &error
+            && is_sticky(*code)
+        {
+            self.lost.get_or_init(|| error.to_string());
+        }
+        error
+    }
+}
+
+/// Whether every later call in this context fails as well.
+pub fn is_sticky(code: u32) -> bool {
+    matches!(code, 214 | 220 | 226 | 700 | 702 | 710 | 714..=719 | 721)
+}
+
+/// Bytes of the weights that buffers need; an error if a buffer lies beyond their end.
+fn check_weights(program: &Program, weights: &Weights) -> Result<u64, Error> {
+    let found = weights.bytes().len() as u64;
+    let mut needed = 0;
+    for buffer in program.buffers.iter() {
+        if let Place::Weight { offset, bytes } = buffer.place {
+            needed = needed.max(offset.saturating_add(bytes));
+        }
+    }
+    if needed > found {
+        let what = format!("{needed} bytes are needed, {found} are there");
+        return Err(Error::Weights { place: program.name.to_string(), what });
+    }
+    Ok(needed)
+}
+
+/// Bytes of GPU memory that a session takes when it is created.
+fn session_bytes(program: &Program, regions: &Regions) -> u64 {
+    (0..regions.count()).filter_map(|k| regions.memory(program, k).most).fold(0, u64::saturating_add)
+}
+
+fn check_memory(context: &Context, weights: u64, session: u64, options: &EngineOptions) -> Result<(), Error> {
+    let free = context.api.memory_info()?.0 as u64;
+    let limit = options.memory_limit.map(|limit| limit as u64);
+    let needed = weights.saturating_add(session);
+    if needed > free {
+        return Err(DeviceError::Memory { needed, free, limit: None }.into());
+    }
+    if limit.is_some_and(|limit| session > limit) {
+        return Err(DeviceError::Memory { needed: session, free, limit }.into());
+    }
+    Ok(())
+}
+
+/// Most bytes that are copied at once.
+const CHUNK: usize = 64 << 20;
+
+fn upload(context: &Arc<Context>, weights: &Weights, bytes: u64) -> Result<DeviceMemory, Error> {
+    let memory = DeviceMemory::new(context, bytes)?;
+    let used = weights.bytes().get(..usize::try_from(bytes).unwrap_or(0)).unwrap_or(&[]);
+    if used.is_empty() {
+        return Ok(memory);
+    }
+    let stream = Stream::new(context)?;
+    for (k, chunk) in used.chunks(CHUNK).enumerate() {
+        context.api.upload_now(memory.address() + (k * CHUNK) as u64, chunk, stream.handle())?;
+    }
+    Ok(memory)
+}

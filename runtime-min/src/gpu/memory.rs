@@ -1,0 +1,152 @@
+//! Memory of a session on the device, region by region.
+
+use std::sync::Arc;
+
+use super::super::error::{DeviceError, StepError};
+use super::driver::Address;
+use super::engine::Shared;
+use super::owned::{DeviceMemory, Stream};
+use super::regions::{Kind, Region};
+
+/// The regions of a session: its own memory, the engine's weights, and what callers lend.
+#[derive(Debug)]
+pub struct SessionMemory {
+    own: Vec<Option<DeviceMemory>>,
+    /// Where each region is in this call, and how many bytes there are.
+    places: Vec<(Address, u64)>,
+    limit: Option<u64>,
+}
+
+impl SessionMemory {
+    /// Everything whose size has a limit; the context is current.
+    pub fn new(shared: &Shared) -> Result<SessionMemory, StepError> {
+        let count = shared.regions.count();
+        let limit = shared.options.memory_limit.map(|limit| limit as u64);
+        let mut own = Vec::with_capacity(count);
+        own.resize_with(count, || None);
+        let mut memory = SessionMemory { own, places: vec![(0, 0); count], limit };
+        let weights = &shared.weight_memory;
+        if let Some(place) = memory.places.get_mut(shared.regions.weights()) {
+            *place = (weights.address(), weights.bytes());
+        }
+        for region in 0..count {
+            if let Some(most) = shared.regions.memory(&shared.program, region).most {
+                memory.take(shared, region, most)?;
+            }
+        }
+        Ok(memory)
+    }
+
+    /// Where a region is in this call.
+    pub fn address(&self, region: Region) -> Address {
+        self.places.get(region).map_or(0, |place| place.0)
+    }
+
+    /// Bytes of a region in this call.
+    pub fn bytes(&self, region: Region) -> u64 {
+        self.places.get(region).map_or(0, |place| place.1)
+    }
+
+    /// All addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = Address> + '_ {
+        self.places.iter().map(|place| place.0)
+    }
+
+    /// Bytes of the session's own memory.
+    pub fn taken(&self) -> u64 {
+        self.own.iter().flatten().map(DeviceMemory::bytes).sum()
+    }
+
+    /// Uses a caller's memory for a region, until [`SessionMemory::restore`].
+    pub fn lend(&mut self, region: Region, address: Address) {
+        if let Some(place) = self.places.get_mut(region) {
+            *place = (address, u64::MAX);
+        }
+    }
+
+    /// Uses the session's own memory again.
+    pub fn restore(&mut self, region: Region) {
+        let own = self.own.get(region).and_then(Option::as_ref).map_or((0, 0), |m| (m.address(), m.bytes()));
+        if let Some(place) = self.places.get_mut(region) {
+            *place = own;
+        }
+    }
+
+    /// Whether a region has so many bytes.
+    pub fn holds(&self, region: Region, bytes: u64) -> bool {
+        self.bytes(region) >= bytes
+    }
+
+    /// Makes a region hold so many bytes. With `keep`, contents stay, and new bytes are zero. Waits for the stream, as what
+    /// it runs may use the old memory.
+    pub fn grow(
+        &mut self,
+        shared: &Shared,
+        region: Region,
+        bytes: u64,
+        keep: bool,
+        stream: &Arc<Stream>,
+    ) -> Result<(), StepError> {
+        if self.holds(region, bytes) {
+            return Ok(());
+        }
+        stream.synchronize()?;
+        let old = self.own.get_mut(region).and_then(Option::take);
+        // What is kept needs both; what is not kept makes room first.
+        let old = if keep { old } else { None };
+        // Growing by half at least keeps loops that append from copying each time.
+        let spare = old.as_ref().map_or(0, |m| m.bytes() / 2).saturating_add(old.as_ref().map_or(0, |m| m.bytes()));
+        let result = self.take(shared, region, bytes.max(spare)).or_else(|_| self.take(shared, region, bytes));
+        if let Err(error) = result {
+            if let Some(place) = self.own.get_mut(region) {
+                *place = old;
+            }
+            self.restore(region);
+            return Err(error);
+        }
+        if keep {
+            let (address, api) = (self.address(region), shared.context.api);
+            let kept = old.as_ref().map_or(0, DeviceMemory::bytes);
+            if let Some(old) = &old {
+                api.copy(address, old.address(), length(kept), stream.handle())?;
+            }
+            api.fill(address + kept, 0, length(self.bytes(region) - kept), stream.handle())?;
+            stream.synchronize()?;
+        }
+        Ok(())
+    }
+
+    /// Zeroes a region.
+    pub fn clear(&self, shared: &Shared, region: Region, stream: &Stream) -> Result<(), StepError> {
+        let (address, bytes) = (self.address(region), self.bytes(region));
+        if bytes == 0 {
+            return Ok(());
+        }
+        Ok(shared.context.api.fill(address, 0, length(bytes), stream.handle())?)
+    }
+
+    fn take(&mut self, shared: &Shared, region: Region, bytes: u64) -> Result<(), StepError> {
+        let needed = self.taken().saturating_add(bytes);
+        if let Some(limit) = self.limit.filter(|limit| needed > *limit) {
+            let free = shared.context.api.memory_info()?.0 as u64;
+            return Err(DeviceError::Memory { needed, free, limit: Some(limit) }.into());
+        }
+        let memory = DeviceMemory::new(&shared.context, bytes)?;
+        // States begin as zero; memory of other kinds is written before it is read.
+        if matches!(shared.regions.kind(region), Kind::State(_)) && bytes > 0 {
+            let stream = Stream::new(&shared.context)?;
+            shared.context.api.fill(memory.address(), 0, length(bytes), stream.handle())?;
+            stream.synchronize()?;
+        }
+        if let Some(place) = self.own.get_mut(region) {
+            *place = Some(memory);
+        }
+        self.restore(region);
+        Ok(())
+    }
+}
+
+/// Bytes as a length; memory of more than the address space does not occur.
+pub fn length(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
