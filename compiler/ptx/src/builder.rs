@@ -75,6 +75,36 @@ impl Builder {
         self.entry
     }
 
+    /// The entry as it is, without an end.
+    pub(crate) fn into_entry(self) -> Entry {
+        self.entry
+    }
+
+    /// Appends a statement as it is.
+    pub(crate) fn push(&mut self, stmt: Stmt) {
+        self.entry.body.push(stmt);
+    }
+
+    /// What the closure appends has this guard.
+    pub(crate) fn with_guard<R>(&mut self, guard: Option<Guard>, body: impl FnOnce(&mut Builder) -> R) -> R {
+        let outer = std::mem::replace(&mut self.guard, guard);
+        let result = body(self);
+        self.guard = outer;
+        result
+    }
+
+    /// What the closure appends has no guard but is jumped over where the guard in force does not hold: for sequences with guards
+    /// and loops of their own.
+    pub(crate) fn jump_over<R>(&mut self, body: impl FnOnce(&mut Builder) -> R) -> R {
+        let Some(guard) = self.guard else { return body(self) };
+        let skip = self.label("skip");
+        let opposite = Guard { negated: !guard.negated, ..guard };
+        self.with_guard(Some(opposite), |b| b.bra(skip));
+        let result = self.with_guard(None, body);
+        self.place(skip);
+        result
+    }
+
     /// A line above the entry.
     pub fn headline(&mut self, text: &str) {
         self.entry.comments.extend(text.lines().map(str::to_string));

@@ -90,6 +90,16 @@ pub enum Role {
     Label,
 }
 
+impl Role {
+    pub const fn is_read(self) -> bool {
+        matches!(self, Role::Read | Role::ReadRegister | Role::Update | Role::Source)
+    }
+
+    pub const fn is_written(self) -> bool {
+        matches!(self, Role::Write | Role::WriteOrSink | Role::Update)
+    }
+}
+
 /// What happens at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {

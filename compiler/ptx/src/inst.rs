@@ -1,6 +1,6 @@
 //! Instructions and their operands.
 
-use crate::form::Form;
+use crate::form::{Form, Role};
 use crate::token::{Class, Type};
 
 /// A virtual register. Numbers count per class; every class has its own.
@@ -35,6 +35,43 @@ pub struct Inst {
     pub guard: Option<Guard>,
     /// In the order of the row.
     pub operands: Vec<Operand>,
+}
+
+impl Inst {
+    /// Registers that it reads, its guard's among them.
+    pub fn reads(&self) -> Vec<Reg> {
+        let mut out: Vec<Reg> = self.guard.iter().map(|guard| guard.reg).collect();
+        for (role, operand) in self.roles() {
+            match operand {
+                Operand::Reg(reg) if role.is_read() => out.push(*reg),
+                Operand::Vector(regs) if role.is_read() => out.extend(regs),
+                Operand::Address(address) => out.extend(address.register()),
+                Operand::Tensor(map, coordinates) => {
+                    out.extend(map.register().into_iter().chain(coordinates.iter().copied()))
+                }
+                _ => {}
+            }
+        }
+        out
+    }
+
+    /// Registers that it writes, if its guard lets it.
+    pub fn writes(&self) -> Vec<Reg> {
+        let mut out = Vec::new();
+        for (role, operand) in self.roles() {
+            match operand {
+                Operand::Reg(reg) if role.is_written() => out.push(*reg),
+                Operand::Vector(regs) if role.is_written() => out.extend(regs),
+                _ => {}
+            }
+        }
+        out
+    }
+
+    /// Operands with what their row says of them.
+    pub fn roles(&self) -> impl Iterator<Item = (Role, &Operand)> {
+        self.form.row().operands.iter().map(|spec| spec.role).zip(&self.operands)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +109,14 @@ pub struct Address {
 }
 
 impl Address {
+    /// The register that it counts from.
+    pub const fn register(self) -> Option<Reg> {
+        match self.base {
+            Base::Reg(reg) => Some(reg),
+            Base::Param(_) | Base::Variable(_) => None,
+        }
+    }
+
     /// The address some bytes on.
     pub fn plus(self, bytes: i64) -> Address {
         Address { base: self.base, offset: self.offset.saturating_add(bytes) }

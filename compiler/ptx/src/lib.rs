@@ -26,9 +26,12 @@
 //! ```
 
 mod builder;
+mod flow;
 mod form;
 mod inst;
+mod legalize;
 mod module;
+mod parse;
 mod print;
 mod table;
 mod target;
@@ -38,7 +41,9 @@ mod verify;
 pub use builder::{Builder, FULL_MASK};
 pub use form::{Access, Effect, Form, Many, Modifiers, Role, Row, SpaceOf, Spec, TypeOf};
 pub use inst::{Address, Base, Guard, Inst, Label, Operand, Param, Reg, Special, Stmt, Variable, Varies};
+pub use legalize::legalize;
 pub use module::{Entry, Module, ParamInfo, ParamRole, VariableInfo};
+pub use parse::{ParseError, parse};
 pub use print::{print, print_inst};
 pub use table::Op;
 pub use target::{Arch, Sm, Version};

@@ -86,8 +86,8 @@ fn write_entry(out: &mut String, entry: &Entry) -> fmt::Result {
     for line in &entry.comments {
         writeln!(out, "{}", format!("// {line}").trim_end())?;
     }
-    for variable in entry.variables.iter().filter(|v| is_outside(v)) {
-        write_variable(out, entry, variable)?;
+    for (at, variable) in entry.variables.iter().enumerate().filter(|(_, v)| is_outside(v)) {
+        write_variable(out, entry, at, variable)?;
     }
     write!(out, ".visible .entry {}(", entry.name)?;
     for (at, param) in entry.params.iter().enumerate() {
@@ -127,9 +127,9 @@ fn write_entry(out: &mut String, entry: &Entry) -> fmt::Result {
             writeln!(out, "    .reg {} {}<{count}>;", declared(class), prefix(class))?;
         }
     }
-    for variable in entry.variables.iter().filter(|v| !is_outside(v)) {
+    for (at, variable) in entry.variables.iter().enumerate().filter(|(_, v)| !is_outside(v)) {
         write!(out, "    ")?;
-        write_variable(out, entry, variable)?;
+        write_variable(out, entry, at, variable)?;
     }
     writeln!(out)?;
     for stmt in &entry.body {
@@ -154,21 +154,22 @@ fn is_outside(variable: &VariableInfo) -> bool {
     variable.space == Space::Const || variable.is_dynamic()
 }
 
-fn write_variable(out: &mut String, entry: &Entry, variable: &VariableInfo) -> fmt::Result {
+/// With its number behind it, since the order of declarations is not that of the numbers.
+fn write_variable(out: &mut String, entry: &Entry, at: usize, variable: &VariableInfo) -> fmt::Result {
     if variable.is_dynamic() {
         write!(out, ".extern ")?;
     }
     write!(out, ".{} .align {} .b8 ", variable.space.text(), variable.align)?;
     write_variable_name(out, entry, variable)?;
     match (variable.is_dynamic(), variable.data.is_empty()) {
-        (true, _) => writeln!(out, "[];"),
-        (false, true) => writeln!(out, "[{}];", variable.size),
+        (true, _) => writeln!(out, "[]; // {at}"),
+        (false, true) => writeln!(out, "[{}]; // {at}", variable.size),
         (false, false) => {
             write!(out, "[{}] = {{", variable.size)?;
             for (at, byte) in variable.data.iter().enumerate() {
                 write!(out, "{}{byte}", if at == 0 { "" } else { ", " })?;
             }
-            writeln!(out, "}};")
+            writeln!(out, "}}; // {at}")
         }
     }
 }

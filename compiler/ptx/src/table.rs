@@ -519,7 +519,8 @@ rows! {
     WgmmaTf32 "wgmma.mma_async.sync.aligned.m64n<0>k8.f32.tf32.tf32" [N8] [ACC, R64, R64, RP, IS32, IS32] V80 H90 Collective;
     WgmmaTf32Registers "wgmma.mma_async.sync.aligned.m64n<0>k8.f32.tf32.tf32" [N8] [ACC, r32(4), R64, RP, IS32, IS32] V80 H90 Collective;
     WgmmaInt "wgmma.mma_async.sync.aligned.m64n<0>k32.s32{1}{1}" [N16, BYTE] [ACC, R64, R64, RP] V80 H90 Collective;
-    WgmmaIntMixed "wgmma.mma_async.sync.aligned.m64n<0>k32.s32{1}{2}" [N16, BYTE, BYTE] [ACC, R64, R64, RP] V84 H90 Collective;
+    WgmmaU8S8 "wgmma.mma_async.sync.aligned.m64n<0>k32.s32.u8.s8" [N16] [ACC, R64, R64, RP] V84 H90 Collective;
+    WgmmaS8U8 "wgmma.mma_async.sync.aligned.m64n<0>k32.s32.s8.u8" [N16] [ACC, R64, R64, RP] V84 H90 Collective;
     WgmmaFp8 "wgmma.mma_async.sync.aligned.m64n<0>k32.f32{1}{2}" [N8, FP8, FP8] [ACC, R64, R64, RP, IS32, IS32] V80 H90 Collective;
     Setmaxnreg "setmaxnreg{0}.sync.aligned.u32" [CHANGE] [I32] V80 A90 Collective;
 

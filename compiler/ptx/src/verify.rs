@@ -17,12 +17,23 @@
 //! | P13 | a label is placed once | shape |
 //! | P14 | names are identifiers, and different | names |
 //! | P15 | extents, sizes and alignments are possible | names |
+//! | P16 | a register is defined on every path before it is read | definitions |
+//! | P17 | no path runs over the end of the body | definitions |
+//! | P18 | a barrier of all threads is not under a condition that differs between threads | threads |
+//! | P19 | what a warp does together is not under a condition that differs between its lanes | threads |
+//! | P20 | before the wait for earlier kernels, global memory is read through weight parameters only | dependent |
+//! | P21 | before that wait, no global memory is written | dependent |
+//! | P22 | where there is that wait, it is on every path to an end | dependent |
 
+mod definitions;
+mod dependent;
 mod names;
 mod shape;
+mod threads;
 
 use std::fmt;
 
+use crate::flow::Flow;
 use crate::module::{Entry, Module};
 use crate::print::print_inst;
 use crate::target::{Arch, Sm, Version};
@@ -33,7 +44,15 @@ pub fn verify(module: &Module) -> Result<(), Vec<Problem>> {
     let mut problems = Vec::new();
     names::check(module, &mut problems);
     for entry in &module.entries {
+        let before = problems.len();
         shape::check(module, entry, &mut problems);
+        // The rules on flow ask for operands that are what their row says.
+        if problems.len() == before {
+            let flow = Flow::of(entry);
+            definitions::check(entry, &flow, &mut problems);
+            threads::check(entry, &flow, &mut problems);
+            dependent::check(entry, &flow, &mut problems);
+        }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
