@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("nest", &["graph"]),
     ("plan", &["graph", "nest"]),
     ("ptx", &[]),
+    ("kernels", &["ptx"]),
     ("backend-cpu", &["graph", "nest", "plan"]),
     ("emit", &["graph", "nest", "plan", "runtime-min", "templates"]),
     ("onnx2crate", &["graph", "onnx", "passes", "nest", "plan", "backend-cpu", "emit", "runtime-min", "templates"]),

@@ -1,0 +1,271 @@
+//! The loop over a sum on tensor cores: slots of shared memory are filled some tiles ahead, warps multiply what has arrived.
+//!
+//! ```text
+//! slots    0   1   2   3      before: tiles 0 1 2 under way
+//! tile t:  begin tile t+3 in the slot of t-1 │ step 0: fragments of step 1, products │ … │
+//!          last step: tile t+1 has arrived, barrier, its first fragments, products
+//! ```
+//!
+//! The barrier of a tile lies before its last products, so that loads from the next slot overlap them. A slot is filled again
+//! only after the barrier that follows the last load from it.
+
+use ptx::{Builder, Cmp, Form, Op, Reg, Sm, Space, Type};
+
+use crate::finish::{Destination, Finish};
+use crate::fragment::{Accumulators, Fragments, GROUP, Input, Part, STEP_BYTES, multiply, zeros};
+use crate::launch::KernelError;
+use crate::shared::SharedTile;
+use crate::source::Fill;
+use crate::val::Val;
+
+/// A tile of a product, resolved for a target.
+#[derive(Clone, Copy, Debug)]
+pub struct Pipeline {
+    pub family: &'static str,
+    pub input: Input,
+    /// Rows and columns of the result.
+    pub tile: [u32; 2],
+    /// Terms of the sum in a slot.
+    pub depth: u32,
+    pub warps: [u32; 2],
+    pub stages: u32,
+    /// The tiles of the operands, and whether their rows run along the sum.
+    pub a: (SharedTile, bool),
+    pub b: (SharedTile, bool),
+    pub sm: Sm,
+}
+
+impl Pipeline {
+    /// What every pipeline must satisfy.
+    pub fn check(&self) -> Result<(), KernelError> {
+        let refuse = |what, found, rule| Err(KernelError::Variant { family: self.family, what, found, rule });
+        let least = self.input.least_sm();
+        if self.sm.number() < least {
+            return Err(KernelError::Target { family: self.family, what: self.input.name(), least, sm: self.sm });
+        }
+        if self.input == Input::F32 {
+            return refuse("input bytes", self.input.bytes(), "f32 has no products on tensor cores");
+        }
+        let [rows, columns] = self.part();
+        if rows % GROUP != 0 || columns % GROUP != 0 || rows == 0 || columns == 0 {
+            return refuse("part of a warp", rows.min(columns), "it must be a multiple of 16");
+        }
+        if !self.steps().is_multiple_of(2) || self.steps() == 0 {
+            return refuse("steps of a slot", self.steps(), "it must be even");
+        }
+        if self.stages < 2 {
+            return refuse("stages", self.stages, "there must be at least 2");
+        }
+        if self.input == Input::Tf32 && (self.a.1 || self.b.1) {
+            return refuse("depth", self.depth, "tf32 needs operands contiguous along the sum");
+        }
+        Ok(())
+    }
+
+    /// Rows and columns of a warp's part.
+    const fn part(&self) -> [u32; 2] {
+        [self.tile[0] / self.warps[0], self.tile[1] / self.warps[1]]
+    }
+
+    const fn steps(&self) -> u32 {
+        self.depth * self.input.bytes() / STEP_BYTES
+    }
+
+    fn slot(&self) -> u32 {
+        self.a.0.bytes() + self.b.0.bytes()
+    }
+
+    /// Floats between the rows that a warp passes its sums in: 8 more than a row has, so that the lanes' pairs fall into
+    /// different banks.
+    const fn pitch(&self) -> u32 {
+        self.part()[1] + 8
+    }
+
+    /// Bytes of shared memory.
+    pub fn shared(&self) -> u32 {
+        let turn = self.warps[0] * self.warps[1] * GROUP * self.pitch() * 4;
+        (self.slot() * self.stages).max(turn)
+    }
+
+    /// First row and column of the warp's part of the tile.
+    fn corner(&self, b: &mut Builder, thread: Reg) -> (Val, Val) {
+        let warp = Val::Reg(thread).shr(b, 5);
+        let (down, across) = warp.div_rem(b, self.warps[1]);
+        let [rows, columns] = self.part();
+        (down.mul(b, rows), across.mul(b, columns))
+    }
+
+    /// Adds up `count` tiles (none if that is 0 or negative). `fills` are A's and B's, at the first of them; `base` is the address
+    /// of the shared memory.
+    pub fn run(
+        &self,
+        b: &mut Builder,
+        fills: [&mut dyn Fill; 2],
+        count: Val,
+        (thread, base): (Reg, Reg),
+    ) -> Accumulators {
+        let [rows, columns] = self.part();
+        let lane = Val::Reg(thread).and(b, 31).reg(b);
+        let (row, column) = self.corner(b, thread);
+        let part = |(tile, crossed): (SharedTile, bool), at, start, extent: u32| Part {
+            tile,
+            crossed,
+            at,
+            start,
+            groups: extent / GROUP,
+            steps: self.steps(),
+            input: self.input,
+        };
+        let left = Fragments::new(b, part(self.a, 0, row, rows), lane);
+        let right = Fragments::new(b, part(self.b, self.a.0.bytes(), column, columns), lane);
+        let sums = zeros(b, rows / GROUP, columns / 8);
+        let [a, w] = fills;
+        for stage in 0..self.stages - 1 {
+            let exists = more(b, count, stage);
+            let slot = Val::Reg(base).add(b, stage * self.slot());
+            self.begin(b, [&mut *a, &mut *w], slot, exists);
+        }
+        let read = b.mov(Type::U32, base);
+        let ahead = Val::Reg(base).add(b, (self.stages - 1) * self.slot());
+        let fill = b.mov(Type::U32, ahead);
+        let end = Val::Reg(base).add(b, self.stages * self.slot()).reg(b);
+        let left_over = b.mov(Type::U32, count);
+        let any = b.setp(Cmp::Gt, Type::S32, left_over, 0_i32);
+        self.arrive(b, [&*a, &*w], read.into());
+        let (head, done) = (b.label("K_LOOP"), b.label("K_DONE"));
+        b.bra_unless(any, done);
+        left.load(b, read, 0, 0);
+        right.load(b, read, 0, 0);
+        b.place(head);
+        for step in 0..self.steps() {
+            let turn = (step % 2) as usize;
+            left.round(b, turn);
+            right.round(b, turn);
+            if step == 0 {
+                let exists = b.setp(Cmp::Gt, Type::S32, left_over, self.stages - 1);
+                self.begin(b, [&mut *a, &mut *w], fill.into(), Some(exists));
+            }
+            if step + 1 < self.steps() {
+                left.load(b, read, step + 1, 1 - turn);
+                right.load(b, read, step + 1, 1 - turn);
+            } else {
+                self.arrive(b, [&*a, &*w], fill.into());
+                self.advance(b, read, base, end);
+                self.advance(b, fill, base, end);
+                let next = b.setp(Cmp::Gt, Type::S32, left_over, 1_i32);
+                b.guarded(next, |b| {
+                    left.load(b, read, 0, 1 - turn);
+                    right.load(b, read, 0, 1 - turn);
+                });
+            }
+            multiply(b, (self.input, self.sm.number() >= 80), &sums, (&left, &right), turn);
+        }
+        b.emit(Form::new(Op::Add, Type::S32), [left_over.into(), left_over.into(), (-1_i32).into()]);
+        let again = b.setp(Cmp::Gt, Type::S32, left_over, 0_i32);
+        b.bra_if(again, head);
+        b.place(done);
+        if self.sm.number() >= 80 {
+            b.cp_async_wait(0);
+        }
+        b.barrier();
+        sums
+    }
+
+    /// Begins the copies of a tile to a slot.
+    fn begin(&self, b: &mut Builder, fills: [&mut dyn Fill; 2], slot: Val, exists: Option<Reg>) {
+        for (fill, at) in fills.into_iter().zip([0, self.a.0.bytes()]) {
+            let slot = slot.add(b, at);
+            fill.begin(b, slot, exists);
+        }
+        if self.sm.number() >= 80 {
+            b.cp_async_commit();
+        }
+    }
+
+    /// The next tile is in its slot, for all threads; `slot` is where copies through registers go.
+    fn arrive(&self, b: &mut Builder, fills: [&dyn Fill; 2], slot: Val) {
+        for (fill, at) in fills.into_iter().zip([0, self.a.0.bytes()]) {
+            let slot = slot.add(b, at);
+            fill.land(b, slot);
+        }
+        if self.sm.number() >= 80 {
+            b.cp_async_wait(self.stages - 2);
+        }
+        b.barrier();
+    }
+
+    /// To the next slot, after the last the first.
+    fn advance(&self, b: &mut Builder, slot: Reg, base: Reg, end: Reg) {
+        b.emit(Form::new(Op::Add, Type::U32), [slot.into(), slot.into(), self.slot().into()]);
+        let wrapped = b.setp(Cmp::Eq, Type::U32, slot, end);
+        b.guarded(wrapped, |b| b.mov_to(Type::U32, slot, base));
+    }
+
+    /// Stores the tile: each warp passes 16 rows at a time through its part of shared memory.
+    pub fn store(
+        &self,
+        b: &mut Builder,
+        sums: &Accumulators,
+        (finish, to): (&Finish, &Destination),
+        (row, column): (Val, Val),
+        (thread, base): (Reg, Reg),
+    ) {
+        let columns = self.part()[1];
+        let pitch = self.pitch() * 4;
+        let lane = Val::Reg(thread).and(b, 31);
+        let warp = Val::Reg(thread).shr(b, 5);
+        let (down, across) = self.corner(b, thread);
+        let region = warp.mul(b, GROUP * pitch).add(b, base);
+        let (row_in, pair) = lane.div_rem(b, 4);
+        let into = row_in.mul(b, pitch).add(b, region);
+        let into = pair.mul(b, 8).add(b, into).reg(b);
+        let per_row = columns / finish.vector;
+        let (from_row, from_vector) = lane.div_rem(b, per_row.min(32));
+        let from = from_row.mul(b, pitch).add(b, region);
+        let from = from_vector.mul(b, finish.vector * 4).add(b, from).reg(b);
+        let row = row.add(b, down).add(b, from_row);
+        let within = from_vector.mul(b, finish.vector);
+        let column = column.add(b, across).add(b, within);
+        for (g, group) in (0_u32..).zip(sums) {
+            b.warp_barrier();
+            for (n, four) in (0_i64..).zip(group) {
+                for (half, pair) in (0_i64..).zip(four.chunks(2)) {
+                    b.st_vector(Space::Shared, Type::F32, (into, n * 32 + half * 8 * i64::from(pitch)), pair);
+                }
+            }
+            b.warp_barrier();
+            let (rows_at_once, side) = (32_u32.div_ceil(per_row), per_row.div_ceil(32));
+            for turn in 0..GROUP / rows_at_once * side {
+                let (down, across) = (turn / side * rows_at_once, turn % side * 32);
+                let at = (from, i64::from(down * pitch + across * finish.vector * 4));
+                let values = floats(b, at, finish.vector);
+                let place = (row.add(b, g * GROUP + down), column.add(b, across * finish.vector));
+                finish.store(b, self.sm, to, place, &values);
+            }
+        }
+    }
+}
+
+/// Neighbouring floats in shared memory.
+fn floats(b: &mut Builder, (base, offset): (Reg, i64), count: u32) -> Vec<Reg> {
+    let width = count.min(4);
+    let vector = ptx::Vector::of(width as usize).unwrap_or(ptx::Vector::One);
+    let parts = (0..i64::from(count / width)).map(|k| {
+        let address = (base, offset + k * 16);
+        if width == 1 {
+            vec![b.ld(Space::Shared, Type::F32, address)]
+        } else {
+            b.ld_vector(Space::Shared, Type::F32, vector, address)
+        }
+    });
+    parts.collect::<Vec<_>>().concat()
+}
+
+/// Whether there are more than so many tiles; `None` if that is known.
+fn more(b: &mut Builder, count: Val, than: u32) -> Option<Reg> {
+    if count.as_const().is_some_and(|count| count > than) {
+        return None;
+    }
+    let count = count.reg(b);
+    Some(b.setp(Cmp::Gt, Type::S32, count, than))
+}
