@@ -5,6 +5,7 @@
 //! ```
 
 pub mod lower;
+pub mod print;
 pub mod target;
 
 pub use lower::{HostEntry, Lowered, lower};
