@@ -67,6 +67,7 @@ files! {
     "gpu/divisor.rs"
     "gpu/driver.rs"
     "gpu/engine.rs"
+    "gpu/fitting.rs"
     "gpu/graphs.rs"
     "gpu/host_steps.rs"
     "gpu/image.rs"

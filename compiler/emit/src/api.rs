@@ -14,6 +14,7 @@ use crate::slots::datum_dtype;
 
 mod by_position;
 mod engine;
+mod gpu;
 mod outputs;
 mod owned;
 
@@ -61,6 +62,16 @@ pub struct Api<'a, 'p, C> {
     outputs: Vec<Port<'a>>,
     newtypes: Vec<(SymId, Ident)>,
     target: &'a str,
+    runs: Runs,
+}
+
+/// Where a model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// By steps in Rust.
+    OnCpu,
+    /// By a program of the GPU runtime.
+    OnGpu,
 }
 
 struct Port<'a> {
@@ -71,7 +82,7 @@ struct Port<'a> {
 
 impl<'a, 'p, C> Api<'a, 'p, C> {
     /// The API of a plan for a target of this name.
-    pub fn new(cx: &'a PlanContext<'p, C>, target: &'a str) -> Self {
+    pub fn new(cx: &'a PlanContext<'p, C>, target: &'a str, runs: Runs) -> Self {
         let given = |border: &&Border| cx.is_given(border);
         let inputs = cx.plan.inputs.iter().zip(&cx.names.inputs).filter(|(b, _)| given(b)).map(|(border, name)| {
             let form = if is_tensor(cx.plan, border) { of_input(border) } else { Form::Datum };
@@ -84,7 +95,7 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
         let mut namer = Namer::without(TAKEN);
         let name_of = |id: &SymId| cx.plan.symbols.get(*id).map_or_else(String::new, |s| s.name.clone());
         let newtypes = cx.dims.iter().map(|id| (*id, namer.unique(camel(&name_of(id))))).collect();
-        Api { cx, inputs: inputs.collect(), outputs: outputs.collect(), newtypes, target }
+        Api { cx, inputs: inputs.collect(), outputs: outputs.collect(), newtypes, target, runs }
     }
 
     fn newtype(&self, id: SymId) -> Ident {
@@ -158,8 +169,13 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
 
     fn print_session(&self) -> TokenStream {
         let inputs_type = self.inputs_type();
-        let (lengths, shapes, io) = self.borrowed();
-        let (own_checks, own_shapes, own_io) = self.owned_io();
+        if self.runs == Runs::OnGpu {
+            return self.print_gpu_session();
+        }
+        let (lengths, given) = self.borrowed();
+        let (shapes, io) = io_of(&given);
+        let (own_checks, given) = self.owned_io();
+        let (own_shapes, own_io) = io_of(&given);
         let by_position = self.print_by_position();
         let resize = self.print_resize();
         let inputs_mut = self.print_inputs_mut_method();
@@ -229,13 +245,13 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
         }
     }
 
-    /// For `infer`: checks of lengths, a shape per input, and the fields of `Io`.
-    fn borrowed(&self) -> (TokenStream, Vec<TokenStream>, TokenStream) {
-        let (mut lengths, mut shapes, mut io) = (TokenStream::new(), Vec::new(), TokenStream::new());
+    /// For `infer`: checks of lengths, and every input.
+    fn borrowed(&self) -> (TokenStream, Vec<Given>) {
+        let (mut lengths, mut out) = (TokenStream::new(), Vec::new());
         for port in &self.inputs {
             let name = port.name;
             let Type::Tensor(ty) = &port.border.ty else {
-                io.extend(quote!(#name: inputs.#name,));
+                out.push(Given::object(name, None, quote!(inputs.#name)));
                 continue;
             };
             let extents: Vec<TokenStream> = match &port.form {
@@ -262,25 +278,23 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
                         let #shape = [#(#extents),*];
                         tensor::fits(#label, &#shape, inputs.#name.elements().len())?;
                     });
-                    shapes.push(quote!(&#shape));
-                    io.extend(io_field(name, ty.dtype, &quote!(inputs.#name.elements())));
+                    out.push(Given::tensor(name, ty.dtype, quote!(&#shape), quote!(inputs.#name.elements())));
                     continue;
                 }
                 Form::Datum => {
                     let checked = self.checked(port, &quote!(inputs.#name));
                     lengths.extend(quote!(let #name = #checked;));
-                    shapes.push(quote!(&#name.shape));
-                    io.extend(match is_tensor(self.cx.plan, port.border) {
-                        true => quote!(#name: &#name.data,),
-                        false => quote!(#name: inputs.#name,),
+                    let shape = quote!(&#name.shape);
+                    out.push(match is_tensor(self.cx.plan, port.border) {
+                        true => Given::bytes(name, shape, quote!(&#name.data)),
+                        false => Given::object(name, Some(shape), quote!(inputs.#name)),
                     });
                     continue;
                 }
             };
-            shapes.push(quote!(&[#(#extents),*]));
-            io.extend(io_field(name, ty.dtype, &quote!(inputs.#name.elements())));
+            out.push(Given::tensor(name, ty.dtype, quote!(&[#(#extents),*]), quote!(inputs.#name.elements())));
         }
-        (lengths, shapes, io)
+        (lengths, out)
     }
 
     /// The tensor in a datum, checked, as an expression.
@@ -323,10 +337,47 @@ fn constant(dim: &Dim) -> TokenStream {
     quote!(#value)
 }
 
-/// A field of `Io`; truth values are read as bytes.
-fn io_field(name: &Ident, dtype: DType, elements: &TokenStream) -> TokenStream {
-    match dtype {
-        DType::Bool => quote!(#name: memory::as_bytes(#elements),),
-        _ => quote!(#name: #elements,),
+/// An input of a call.
+struct Given {
+    name: Ident,
+    /// Its extents; none where it has none.
+    shape: Option<TokenStream>,
+    /// The field of `Io`: elements, bytes, or a reference to an object.
+    value: TokenStream,
+    kind: GivenKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GivenKind {
+    Elements,
+    Bytes,
+    Object,
+}
+
+impl Given {
+    /// Elements of a type; truth values are read as bytes.
+    fn tensor(name: &Ident, dtype: DType, shape: TokenStream, elements: TokenStream) -> Given {
+        match dtype {
+            DType::Bool => Given::bytes(name, shape, quote!(memory::as_bytes(#elements))),
+            _ => Given { name: name.clone(), shape: Some(shape), value: elements, kind: GivenKind::Elements },
+        }
     }
+
+    fn bytes(name: &Ident, shape: TokenStream, bytes: TokenStream) -> Given {
+        Given { name: name.clone(), shape: Some(shape), value: bytes, kind: GivenKind::Bytes }
+    }
+
+    fn object(name: &Ident, shape: Option<TokenStream>, object: TokenStream) -> Given {
+        Given { name: name.clone(), shape, value: object, kind: GivenKind::Object }
+    }
+}
+
+/// A shape for every input that has one, and the fields of `Io`.
+fn io_of(given: &[Given]) -> (Vec<TokenStream>, TokenStream) {
+    let shapes = given.iter().filter_map(|g| g.shape.clone()).collect();
+    let fields = given.iter().map(|g| {
+        let (name, value) = (&g.name, &g.value);
+        if name.to_string() == value.to_string() { quote!(#name,) } else { quote!(#name: #value,) }
+    });
+    (shapes, fields.collect())
 }

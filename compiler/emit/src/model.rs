@@ -9,7 +9,7 @@ use plan::plan::Plan;
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use crate::api::Api;
+use crate::api::{Api, Runs};
 use crate::error::EmitError;
 use crate::mentions::mentions_module;
 use crate::names::{ident, one_line, snake};
@@ -92,7 +92,7 @@ pub fn print_model<C>(
     add("kernels.rs", "The kernels of the model.", modules)?;
     let (weight_items, watched) = weight_module(&cx, options, placement);
     add("weights.rs", "Where the weights are.", weight_items)?;
-    let api = Api::new(&cx, target.name()).print();
+    let api = Api::new(&cx, target.name(), Runs::OnCpu).print();
     let root = root(&api);
     let weights = (!cx.weights.is_empty()).then(|| Contents(cx.weights.pieces()));
     let borders = |list: &[plan::plan::Border]| {

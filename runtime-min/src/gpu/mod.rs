@@ -10,6 +10,7 @@ pub mod cudarc_table;
 pub mod divisor;
 pub mod driver;
 pub mod engine;
+pub mod fitting;
 pub mod graphs;
 pub mod host_steps;
 pub mod image;

@@ -41,25 +41,37 @@ pub struct DeviceFacts {
     pub driver: u32,
 }
 
+/// Facts about device `ordinal`, without a context on it.
+pub fn device_facts(table: &'static DriverTable, ordinal: u32) -> Answer<DeviceFacts> {
+    let api = Api::new(table);
+    let device = find(api, ordinal)?;
+    facts(api, device, ordinal)
+}
+
+/// Device `ordinal` of the driver.
+fn find(api: Api, ordinal: u32) -> Answer<DeviceId> {
+    let none = |found: String| DeviceError::Unfit { found, needed: "an NVIDIA GPU".to_string() };
+    match api.init() {
+        Err(DeviceError::Call { code: numbers::NO_DEVICE, text, .. }) => return Err(none(text)),
+        answer => answer?,
+    }
+    let count = api.device_count()?;
+    if count == 0 {
+        return Err(none("none".to_string()));
+    }
+    let number = c_int::try_from(ordinal).unwrap_or(c_int::MAX);
+    if number >= count {
+        let (found, needed) = (format!("{count} GPUs"), format!("one of number {ordinal}, counted from 0"));
+        return Err(DeviceError::Unfit { found, needed });
+    }
+    api.device(number)
+}
+
 impl Context {
     /// The context of device `ordinal`.
     pub fn open(table: &'static DriverTable, ordinal: u32) -> Answer<Arc<Context>> {
         let api = Api::new(table);
-        let none = |found: String| DeviceError::Unfit { found, needed: "an NVIDIA GPU".to_string() };
-        match api.init() {
-            Err(DeviceError::Call { code: numbers::NO_DEVICE, text, .. }) => return Err(none(text)),
-            answer => answer?,
-        }
-        let count = api.device_count()?;
-        if count == 0 {
-            return Err(none("none".to_string()));
-        }
-        let number = c_int::try_from(ordinal).unwrap_or(c_int::MAX);
-        if number >= count {
-            let (found, needed) = (format!("{count} GPUs"), format!("one of number {ordinal}, counted from 0"));
-            return Err(DeviceError::Unfit { found, needed });
-        }
-        let device = api.device(number)?;
+        let device = find(api, ordinal)?;
         let facts = facts(api, device, ordinal)?;
         let handle = api.primary_retain(device)?;
         Ok(Arc::new(Context { api, handle, facts, device }))

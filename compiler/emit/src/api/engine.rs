@@ -3,17 +3,25 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use crate::api::Api;
+use crate::api::{Api, Runs};
 use crate::names::one_line;
 
 impl<C> Api<'_, '_, C> {
-    pub(super) fn print_engine(&self) -> TokenStream {
-        let (model, target) = (Literal::string(&one_line(&self.cx.plan.name)), Literal::string(self.target));
-        let constants = self.cx.weights.strings.iter().map(|t| {
+    /// The constants that are no bytes, as expressions.
+    pub(super) fn constants(&self) -> impl Iterator<Item = TokenStream> {
+        self.cx.weights.strings.iter().map(|t| {
             let shape = t.shape().iter().map(|d| Literal::usize_unsuffixed(*d));
             let strings = t.strings().iter().map(|s| Literal::string(s));
             quote!(bridge::constant_strings(&[#(#shape),*], &[#(#strings),*]))
-        });
+        })
+    }
+
+    pub(super) fn print_engine(&self) -> TokenStream {
+        if self.runs == Runs::OnGpu {
+            return self.print_gpu_engine();
+        }
+        let (model, target) = (Literal::string(&one_line(&self.cx.plan.name)), Literal::string(self.target));
+        let constants = self.constants();
         let arena = match self.cx.plan.symbols.range(&self.cx.plan.arena).upper() {
             Some(bytes) => {
                 let bytes = crate::size::literal(bytes.max(0));

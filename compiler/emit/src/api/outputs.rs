@@ -5,7 +5,7 @@ use graph::ty::Type;
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use crate::api::Api;
+use crate::api::{Api, Runs};
 use crate::kinds::Form;
 use crate::mentions::mentions_lifetime;
 use crate::names::one_line;
@@ -56,14 +56,20 @@ impl<C> Api<'_, '_, C> {
             (TokenStream::new(), TokenStream::new())
         };
         let (phantom_field, phantom_value) = phantom;
+        let (params, results) = match self.runs {
+            Runs::OnCpu => {
+                (quote!(buffers: &'a plan::Buffers, sizes: &plan::Sizes), quote!(plan::results(buffers, sizes)))
+            }
+            Runs::OnGpu => (quote!(session: &'a GpuSession), quote!(plan::results(session))),
+        };
         quote! {
             /// The outputs of one call, in the session's memory.
             #[derive(Clone, Debug)]
             pub struct Outputs<'a> { #fields #phantom_field }
 
             impl<'a> Outputs<'a> {
-                fn of(buffers: &'a plan::Buffers, sizes: &plan::Sizes) -> Result<Outputs<'a>, Error> {
-                    let results = plan::results(buffers, sizes).map_err(StepError::at_border)?;
+                fn of(#params) -> Result<Outputs<'a>, Error> {
+                    let results = #results.map_err(StepError::at_border)?;
                     Ok(Outputs { #values #phantom_value })
                 }
                 #methods

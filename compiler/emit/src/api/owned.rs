@@ -5,7 +5,7 @@ use graph::ty::Type;
 use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use crate::api::{Api, constant, io_field};
+use crate::api::{Api, Given, constant};
 use crate::kinds::Form;
 use crate::mentions::mentions;
 use crate::plan_file::is_tensor;
@@ -194,42 +194,41 @@ impl<C> Api<'_, '_, C> {
         }
     }
 
-    /// For `run`: checks, a shape per input, and the fields of `Io`.
-    pub(super) fn owned_io(&self) -> (TokenStream, Vec<TokenStream>, TokenStream) {
-        let (mut checks, mut shapes, mut io) = (TokenStream::new(), Vec::new(), TokenStream::new());
+    /// For `run`: checks, and every input.
+    pub(super) fn owned_io(&self) -> (TokenStream, Vec<Given>) {
+        let (mut checks, mut out) = (TokenStream::new(), Vec::new());
         for port in &self.inputs {
             let name = port.name;
             let Type::Tensor(tensor) = &port.border.ty else {
-                io.extend(quote!(#name: &self.owned.#name,));
+                out.push(Given::object(name, None, quote!(&self.owned.#name)));
                 continue;
             };
             let rest = tensor.shape.iter().skip(1).map(constant);
             match &port.form {
                 Form::Static { .. } => {
                     let extents = tensor.shape.iter().map(constant);
-                    shapes.push(quote!(&[#(#extents),*]));
                     let elements = quote!(memory::flat(self.owned.#name.as_slice()));
-                    io.extend(io_field(name, tensor.dtype, &elements));
+                    out.push(Given::tensor(name, tensor.dtype, quote!(&[#(#extents),*]), elements));
                 }
                 Form::Leading { .. } => {
-                    shapes.push(quote!(&[self.owned.#name.len(), #(#rest),*]));
-                    io.extend(io_field(name, tensor.dtype, &quote!(memory::flat(&self.owned.#name))));
+                    let shape = quote!(&[self.owned.#name.len(), #(#rest),*]);
+                    out.push(Given::tensor(name, tensor.dtype, shape, quote!(memory::flat(&self.owned.#name))));
                 }
                 Form::View { .. } => {
-                    shapes.push(quote!(&self.owned.#name.1));
-                    io.extend(io_field(name, tensor.dtype, &quote!(&self.owned.#name.0)));
+                    let (shape, elements) = (quote!(&self.owned.#name.1), quote!(&self.owned.#name.0));
+                    out.push(Given::tensor(name, tensor.dtype, shape, elements));
                 }
                 Form::Datum => {
                     let checked = self.checked(port, &quote!(&self.owned.#name));
                     checks.extend(quote!(let #name = #checked;));
-                    shapes.push(quote!(&#name.shape));
-                    io.extend(match is_tensor(self.cx.plan, port.border) {
-                        true => quote!(#name: &#name.data,),
-                        false => quote!(#name: &self.owned.#name,),
+                    let shape = quote!(&#name.shape);
+                    out.push(match is_tensor(self.cx.plan, port.border) {
+                        true => Given::bytes(name, shape, quote!(&#name.data)),
+                        false => Given::object(name, Some(shape), quote!(&self.owned.#name)),
                     });
                 }
             }
         }
-        (checks, shapes, io)
+        (checks, out)
     }
 }

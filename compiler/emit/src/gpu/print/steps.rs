@@ -117,8 +117,7 @@ fn host(place: &HostView) -> TokenStream {
 }
 
 fn set(set: &Set) -> TokenStream {
-    let (slot, symbol, lo, hi, then) =
-        (number(set.slot), set.symbol, literal(set.lo), option(set.hi), span(set.then));
+    let (slot, symbol, lo, hi, then) = (number(set.slot), set.symbol, literal(set.lo), option(set.hi), span(set.then));
     quote!(Set { slot: #slot, symbol: #symbol, lo: #lo, hi: #hi, then: #then })
 }
 
