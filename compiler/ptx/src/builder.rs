@@ -245,15 +245,17 @@ impl Builder {
     /// An operand as the spec takes it; moves into a register what cannot stand there.
     fn fit(&mut self, form: Form, spec: Spec, operand: Operand) -> Operand {
         let Some(ty) = form.type_of(spec.ty) else { return operand };
+        let alone = form.count_of(spec.count) == Some((1, false));
         match (spec.role, operand) {
             (Role::Address(..), Operand::Reg(reg)) => Operand::Address(reg.into()),
             (Role::Address(..), Operand::Variable(v)) => Operand::Address(v.into()),
             (Role::Address(..), Operand::Param(p)) => Operand::Address(p.into()),
             (Role::Read, Operand::Imm(bits)) if takes_immediate(ty) => Operand::Imm(bits & mask(ty)),
             (Role::Source | Role::Constant, Operand::Imm(bits)) => Operand::Imm(bits & mask(ty)),
-            (Role::Read | Role::ReadRegister, Operand::Imm(bits)) if spec.count == Many::One => {
-                let plain = if takes_immediate(ty) { ty } else { ty.untyped() };
-                let plain = if plain.bits() == 8 { Type::B32 } else { plain };
+            (Role::Read | Role::ReadRegister, Operand::Imm(bits)) if alone => {
+                let class = form.class_of(spec.ty).unwrap_or(ty.class());
+                let plain = if takes_immediate(ty) && ty.class() == class { ty } else { bits_of(class) };
+                let plain = if ty.bits() == 8 { Type::B32 } else { plain };
                 Operand::Reg(self.value(Form::new(Op::Mov, plain), [Operand::Imm(bits & mask(ty))]))
             }
             (Role::Read | Role::ReadRegister, operand @ Operand::Special(_)) => {
@@ -275,6 +277,16 @@ fn list(form: Form, count: Many, regs: &[Reg]) -> Operand {
     match (form.count_of(count), regs) {
         (Some((1, false)), [reg]) => Operand::Reg(*reg),
         _ => Operand::Vector(regs.to_vec()),
+    }
+}
+
+/// The type that says no more than the class.
+const fn bits_of(class: Class) -> Type {
+    match class {
+        Class::Pred => Type::Pred,
+        Class::B16 => Type::B16,
+        Class::B32 => Type::B32,
+        Class::B64 => Type::B64,
     }
 }
 

@@ -354,7 +354,7 @@ rows! {
     CvtSat16 "cvt.sat{0}{1}" [list!(Type: U16 S16), WIDE] [D0, S1] V60 ALL Pure;
     CvtSat32 "cvt.sat{0}{1}" [INT32, list!(Type: U64 S64)] [D0, S1] V60 ALL Pure;
     CvtIntToFloat "cvt{0}{1}{2}" [ROUND, list!(Type: F16 F32 F64), ANY_INT] [D1, S2] V60 ALL Pure;
-    CvtIntToBf16 "cvt{0}.bf16{1}" [ROUND, INT] [D16, S1] V78 S90 Pure;
+    CvtIntToBf16 "cvt{0}.bf16{1}" [RN_RZ, INT] [D16, S1] V78 S90 Pure;
     CvtFloatToInt "cvt{0}{1}{2}" [ROUND_INT, ANY_INT, FLOAT] [D1, S2] V60 ALL Pure;
     CvtHalfToInt "cvt{0}{1}.f16" [ROUND_INT, ANY_INT] [D1, R16] V60 ALL Pure;
     CvtBf16ToInt "cvt{0}{1}.bf16" [ROUND_INT, INT] [D1, R16] V78 S90 Pure;

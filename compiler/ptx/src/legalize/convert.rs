@@ -76,8 +76,6 @@ pub(super) fn int_to_bf16(b: &mut Builder, inst: &Inst, _: Sm) -> Option<()> {
     else {
         return None;
     };
-    // Other roundings have no form to end in.
-    matches!(round, Round::Rn | Round::Rz).then_some(())?;
     let x = b.mov(from, operand(inst, 1)?);
     let cut = b.cvt_round(Round::Rz, Type::F32, from, x);
     let back = b.cvt(from, Type::F32, cut);

@@ -73,6 +73,10 @@ impl Sampler {
         match spec.role {
             Role::Write | Role::WriteOrSink if !braces => self.builder.reg(class).into(),
             Role::Write => self.builder.regs(class, count).into(),
+            // The mask of all lanes: the one that these have sequences for.
+            Role::Read if at == 2 && matches!(form.op, Op::Redux | Op::ReduxLogic | Op::ReduxFloat | Op::Elect) => {
+                Operand::Imm(u64::from(ptx::FULL_MASK))
+            }
             Role::Read | Role::Source if immediates && !braces && can_be_immediate(form, ty) => {
                 Operand::Imm(small(form, at))
             }
