@@ -1,0 +1,3 @@
+//! later
+#[derive(Debug, Default)]
+pub(crate) struct Object;
