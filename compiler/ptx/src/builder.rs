@@ -22,6 +22,7 @@
 //! ```
 
 mod arithmetic;
+mod bulk;
 mod control;
 mod memory;
 mod warp;

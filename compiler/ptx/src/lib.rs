@@ -1,6 +1,6 @@
 //! PTX as data: instructions of a table of opcode forms, over typed virtual registers.
 //!
-//! [`Builder`] → [`Entry`] → [`legalize`] → [`verify`] → [`print`]. The crate knows nothing about tensors.
+//! [`Builder`] → [`Entry`] → [`legalize`] → [`clean`] → [`verify`] → [`print`]. The crate knows nothing about tensors.
 //!
 //! Invariants: the table ([`Op`]) is the only place that knows an opcode; `print.rs` is the only place that spells PTX; equal data
 //! give equal text, and the text parses back to equal data.
@@ -26,6 +26,7 @@
 //! ```
 
 mod builder;
+mod clean;
 mod flow;
 mod form;
 mod inst;
@@ -39,6 +40,7 @@ mod token;
 mod verify;
 
 pub use builder::{Builder, FULL_MASK};
+pub use clean::clean;
 pub use form::{Access, Effect, Form, Many, Modifiers, Role, Row, SpaceOf, Spec, TypeOf};
 pub use inst::{Address, Base, Guard, Inst, Label, Operand, Param, Reg, Special, Stmt, Variable, Varies};
 pub use legalize::legalize;

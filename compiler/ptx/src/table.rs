@@ -421,6 +421,8 @@ rows! {
     // Barriers and fences
     BarSync "bar.sync" [] [SU32] V60 ALL Barrier;
     BarSyncSome "bar.sync" [] [SU32, SU32] V60 ALL NamedBarrier;
+    BarrierSync "barrier.sync" [] [SU32] V60 ALL Barrier;
+    BarrierSyncSome "barrier.sync" [] [SU32, SU32] V60 ALL NamedBarrier;
     BarArrive "bar.arrive" [] [SU32, SU32] V60 ALL NamedBarrier;
     BarPopc "bar.red.popc.u32" [] [DU32, SU32, RP] V60 ALL Barrier;
     BarLogic "bar.red{0}.pred" [list!(Atomic: And Or)] [DP, SU32, RP] V60 ALL Barrier;
@@ -485,10 +487,12 @@ rows! {
     MbarrierArriveMany "mbarrier.arrive.shared::cta.b64" [] [DSINK64, BOTH_SHARED, SU32] V78 S90 Memory;
     MbarrierArriveExpect "mbarrier.arrive.expect_tx.shared::cta.b64" [] [DSINK64, BOTH_SHARED, SU32] V80 S90 Memory;
     MbarrierArriveRemote "mbarrier.arrive.release.cluster.shared::cluster.b64" [] [fixed(Role::Sink, Type::Pred), BOTH_CLUSTER] V80 S90 Memory;
+    MbarrierArriveExpectRemote "mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64" [] [fixed(Role::Sink, Type::Pred), BOTH_CLUSTER, SU32] V80 S90 Memory;
     MbarrierExpect "mbarrier.expect_tx.relaxed.cta.shared::cta.b64" [] [BOTH_SHARED, SU32] V80 S90 Memory;
     MbarrierTestWait "mbarrier.test_wait.shared.b64" [] [DP, READ_SHARED, R64] V70 S80 Memory;
     MbarrierTestParity "mbarrier.test_wait.parity.shared.b64" [] [DP, READ_SHARED, SU32] V71 S80 Memory;
     MbarrierTryParity "mbarrier.try_wait.parity.shared::cta.b64" [] [DP, READ_SHARED, SU32] V78 S90 Memory;
+    MbarrierTryParityCluster "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64" [] [DP, READ_SHARED, SU32] V80 S90 Memory;
     MbarrierTryParityFor "mbarrier.try_wait.parity.shared::cta.b64" [] [DP, READ_SHARED, SU32, SU32] V78 S90 Memory;
 
     // Bulk copies
@@ -498,6 +502,7 @@ rows! {
     BulkShare "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes" [] [WRITE_CLUSTER, READ_SHARED, SU32, BOTH_CLUSTER] V80 S90 Memory;
     BulkStore "cp.async.bulk.global.shared::cta.bulk_group" [] [WRITE_GLOBAL, READ_SHARED, SU32] V80 S90 Memory;
     BulkReduce "cp.reduce.async.bulk.global.shared::cta.bulk_group{0}{1}" [ADD, list!(Type: U32 S32 U64 F32 F64)] [BOTH_GLOBAL, READ_SHARED, SU32] V80 S90 Memory;
+    BulkPrefetch "cp.async.bulk.prefetch.L2.global" [] [NEAR_GLOBAL, SU32] V80 S90 Hint;
     BulkCommit "cp.async.bulk.commit_group" [] [] V80 S90 Order;
     BulkWait "cp.async.bulk.wait_group{0}" [READS] [I32] V80 S90 Order;
     TensorLoad "cp.async.bulk.tensor{0}.shared::cluster.global.tile.mbarrier::complete_tx::bytes" [RANK] [WRITE_CLUSTER, READ_TENSOR, BOTH_SHARED] V80 S90 Memory;

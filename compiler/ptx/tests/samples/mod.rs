@@ -144,7 +144,8 @@ fn constant(form: Form, at: usize) -> u64 {
 /// A number that can stand for a register.
 fn small(form: Form, at: usize) -> u64 {
     match (form.op, at) {
-        (Op::BarSyncSome | Op::BarArrive, 1) => 32,
+        (Op::BarSyncSome | Op::BarrierSyncSome | Op::BarArrive, 1) => 32,
+        (Op::BulkPrefetch, 1) => 16,
         (Op::BulkLoad | Op::BulkLoadPolicy | Op::BulkMulticast | Op::BulkShare | Op::BulkStore | Op::BulkReduce, 2) => {
             16
         }
