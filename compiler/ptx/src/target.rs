@@ -56,7 +56,7 @@ impl Sm {
     pub fn for_capability(major: u32, minor: u32) -> Option<Sm> {
         let number = major * 10 + minor;
         let runs = |sm: &Sm| if sm.is_specific() { sm.number() == number } else { sm.number() <= number };
-        Sm::ALL.into_iter().filter(runs).next_back()
+        Sm::ALL.into_iter().rfind(runs)
     }
 
     /// Whether code for it runs on this architecture alone.

@@ -3,7 +3,9 @@
 //!
 //! Without `ptxas` the tests say so and pass.
 
+#[cfg(test)]
 mod assembler;
+#[cfg(test)]
 mod samples;
 
 use std::collections::BTreeSet;
@@ -27,7 +29,6 @@ fn check(sm: Sm) {
         forms += module.entries.iter().map(|e| e.instructions().count()).sum::<usize>();
         wrong.extend(assembler::complaints(sm, &format!("{sm}-{version}"), &print(&module)));
     }
-    println!("{sm}: {forms} instructions");
     assert!(wrong.is_empty(), "{} of {forms}:\n  {}", wrong.len(), wrong.join("\n  "));
 }
 

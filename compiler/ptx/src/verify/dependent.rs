@@ -93,7 +93,15 @@ fn origins(entry: &Entry) -> BTreeMap<Reg, Origin> {
                     Operand::Vector(regs) if role.is_read() && inst.form.effect() == Effect::Pure => {
                         regs.iter().for_each(|reg| add(out.get(reg).copied().unwrap_or_default()));
                     }
-                    _ => {}
+                    Operand::Reg(_)
+                    | Operand::Vector(_)
+                    | Operand::Imm(_)
+                    | Operand::Address(_)
+                    | Operand::Tensor(..)
+                    | Operand::Special(_)
+                    | Operand::Variable(_)
+                    | Operand::Label(_)
+                    | Operand::Sink => {}
                 }
             }
             for reg in inst.writes() {
