@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("plan", &["graph", "nest"]),
     ("ptx", &[]),
     ("kernels", &["ptx"]),
+    ("ptx-expr", &["graph", "nest", "ptx"]),
     ("backend-cpu", &["graph", "nest", "plan"]),
     ("emit", &["graph", "nest", "plan", "runtime-min", "templates"]),
     ("onnx2crate", &["graph", "onnx", "passes", "nest", "plan", "backend-cpu", "emit", "runtime-min", "templates"]),
