@@ -24,9 +24,9 @@ use ptx::{Builder, Sm};
 
 use crate::launch::{Grid, KernelError, Params, TileKernel};
 use crate::pipeline::Pipeline;
-use crate::product::{Matrix, Opening, Product, Side, share};
+use crate::product::{Opening, Product, Side, share};
 use crate::shared::{Placement, SharedTile};
-use crate::source::{Loader, Place, TileSource, Transport};
+use crate::source::{TileSource, Transport};
 
 const FAMILY: &str = "gemm";
 
@@ -96,20 +96,9 @@ pub fn emit(problem: &Product, variant: &GemmVariant, sm: Sm) -> Result<TileKern
     let tiles = open.depth.ceil_div(&mut b, plan.depth);
     let (first, count) = share(&mut b, tiles, variant.splits, open.cell.split);
     let first = first.mul(&mut b, plan.depth);
-    let place = |Matrix { base, lead }, start, extent| Place {
-        base,
-        lead,
-        start,
-        extent,
-        first,
-        depth: open.depth,
-        thread: open.thread,
-    };
-    let [left, right] = open.operands;
-    let mut left = Loader::new(&mut b, from_a, place(left, open.cell.row, open.rows));
-    let mut right = Loader::new(&mut b, from_b, place(right, open.cell.column, open.columns));
+    let fills = open.fills(&mut b, &mut params, problem, [from_a, from_b], first);
     let threads = (open.thread, open.shared);
-    let sums = plan.run(&mut b, [&mut left, &mut right], count, threads);
+    let sums = plan.run(&mut b, fills, count, threads);
     plan.store(&mut b, &sums, (&open.finish, &open.to), (open.cell.row, open.cell.column), threads);
     Ok(TileKernel {
         entry: b.finish(),

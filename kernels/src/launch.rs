@@ -36,10 +36,14 @@ pub enum Role {
     BatchDivisor(u32),
     /// 4 bytes: extent of the data of a convolution along a spatial dim.
     Extent(u32),
-    /// 8 bytes, multiplier and shift: extent of the result of a convolution along a spatial dim (all but the first).
-    ExtentDivisor(u32),
-    /// 8 bytes, multiplier and shift: pixels of an image of the result.
+    /// 4 bytes: pixels of an image of the result.
+    Pixels,
+    /// 8 bytes, multiplier and shift: the same.
     PixelsDivisor,
+    /// 4 bytes: width of the result of a convolution.
+    ResultWidth,
+    /// 8 bytes, multiplier and shift: the same.
+    ResultWidthDivisor,
     /// 4 bytes: padding before the data along a spatial dim.
     Pad(u32),
     /// 4 bytes: number of rows that are reduced or normalised one by one.
@@ -54,14 +58,16 @@ impl Role {
             | Role::Offset(_)
             | Role::BatchStride(..)
             | Role::BatchDivisor(_)
-            | Role::ExtentDivisor(_)
-            | Role::PixelsDivisor => 8,
+            | Role::PixelsDivisor
+            | Role::ResultWidthDivisor => 8,
             Role::Lead(_)
             | Role::Rows
             | Role::Columns
             | Role::Depth
             | Role::BatchExtent(_)
             | Role::Extent(_)
+            | Role::Pixels
+            | Role::ResultWidth
             | Role::Pad(_)
             | Role::RowCount => 4,
         }

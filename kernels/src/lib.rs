@@ -15,6 +15,7 @@
 pub mod finish;
 pub mod fragment;
 pub mod gemm;
+pub mod image;
 pub mod launch;
 pub mod pipeline;
 pub mod product;

@@ -100,7 +100,7 @@ impl Pipeline {
     pub fn run(
         &self,
         b: &mut Builder,
-        fills: [&mut dyn Fill; 2],
+        [mut a, mut w]: [Box<dyn Fill>; 2],
         count: Val,
         (thread, base): (Reg, Reg),
     ) -> Accumulators {
@@ -119,7 +119,6 @@ impl Pipeline {
         let left = Fragments::new(b, part(self.a, 0, row, rows), lane);
         let right = Fragments::new(b, part(self.b, self.a.0.bytes(), column, columns), lane);
         let sums = zeros(b, rows / GROUP, columns / 8);
-        let [a, w] = fills;
         for stage in 0..self.stages - 1 {
             let exists = more(b, count, stage);
             let slot = Val::Reg(base).add(b, stage * self.slot());

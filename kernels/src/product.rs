@@ -4,7 +4,9 @@ use ptx::{Builder, ParamRole, Reg, Special, Type};
 
 use crate::finish::{Destination, Finish, Stored};
 use crate::fragment::Input;
+use crate::image::{ImageLoader, Pixels, Window};
 use crate::launch::{Grid, Params, Role, Tensor, batch_coordinates, tensor_base};
+use crate::source::{Fill, Loader, Place, TileSource};
 use crate::val::Val;
 
 /// An operand in memory.
@@ -28,6 +30,8 @@ pub struct Product {
     pub a: Side,
     pub b: Side,
     pub finish: Finish,
+    /// The first operand is gathered from images; `a` says how its channels come, and the sum runs over taps and channels.
+    pub window: Option<Window>,
 }
 
 /// What a CTA computes: first row and column, part of the sum, batch index.
@@ -71,7 +75,9 @@ impl Opening {
         let operands = [(0, problem.a), (1, problem.b)].map(|(n, side)| {
             let kind = if side.weights { ParamRole::Weights } else { ParamRole::Data };
             let base = tensor_base(b, params, Tensor::Read(n), kind, &batch, problem.input.bytes());
-            Matrix { base, lead: params.u32(b, Role::Lead(Tensor::Read(n))) }
+            let gathered = n == 0 && problem.window.is_some();
+            let lead = if gathered { Val::Const(0) } else { params.u32(b, Role::Lead(Tensor::Read(n))) };
+            Matrix { base, lead }
         });
         let (finish, to) = if grid.splits > 1 {
             let finish = Finish { dtype: Stored::F32, vector: problem.finish.vector.min(4) };
@@ -85,6 +91,38 @@ impl Opening {
         let shared = b.dynamic_shared(128);
         let shared = b.mov(Type::U32, shared);
         Opening { rows, columns, depth, cell, operands, finish, to, thread, shared }
+    }
+}
+
+impl Opening {
+    /// The fills of both operands from a term of the sum on.
+    pub fn fills(
+        &self,
+        b: &mut Builder,
+        params: &mut Params,
+        problem: &Product,
+        [left, right]: [TileSource; 2],
+        first: Val,
+    ) -> [Box<dyn Fill>; 2] {
+        let place = |Matrix { base, lead }, start, extent| Place {
+            base,
+            lead,
+            start,
+            extent,
+            first,
+            depth: self.depth,
+            thread: self.thread,
+        };
+        let a: Box<dyn Fill> = match problem.window {
+            None => Box::new(Loader::new(b, left, place(self.operands[0], self.cell.row, self.rows))),
+            Some(window) => {
+                let (base, start) = (self.operands[0].base, self.cell.row);
+                let pixels = Pixels { base, start, rows: self.rows, first, thread: self.thread };
+                Box::new(ImageLoader::new(b, params, left, window, pixels))
+            }
+        };
+        let w = Loader::new(b, right, place(self.operands[1], self.cell.column, self.columns));
+        [a, Box::new(w)]
     }
 }
 

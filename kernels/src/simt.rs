@@ -23,9 +23,9 @@ use ptx::{Builder, Class, Cmp, Form, Op, Reg, Sm, Space, Type, Vector};
 use crate::finish::Finish;
 use crate::fragment::Input;
 use crate::launch::{Grid, KernelError, Params, TileKernel};
-use crate::product::{Matrix, Opening, Product, Side, share};
+use crate::product::{Opening, Product, Side, share};
 use crate::shared::Placement;
-use crate::source::{Fill, Loader, Place, TileSource, Transport};
+use crate::source::{Fill, TileSource, Transport};
 use crate::val::Val;
 
 const FAMILY: &str = "simt";
@@ -114,20 +114,9 @@ pub fn emit(problem: &Product, variant: &SimtVariant, sm: Sm) -> Result<TileKern
     let tiles = open.depth.ceil_div(&mut b, variant.depth);
     let (first, count) = share(&mut b, tiles, variant.splits, open.cell.split);
     let first = first.mul(&mut b, variant.depth);
-    let place = |Matrix { base, lead }, start, extent| Place {
-        base,
-        lead,
-        start,
-        extent,
-        first,
-        depth: open.depth,
-        thread: open.thread,
-    };
-    let [left, right] = open.operands;
-    let mut left = Loader::new(&mut b, sources[0], place(left, open.cell.row, open.rows));
-    let mut right = Loader::new(&mut b, sources[1], place(right, open.cell.column, open.columns));
+    let fills = open.fills(&mut b, &mut params, problem, sources, first);
     let threads = Threads::new(&mut b, variant, &open);
-    let sums = run(&mut b, variant, sm, [&mut left, &mut right], count, &threads);
+    let sums = run(&mut b, variant, sm, fills, count, &threads);
     store(&mut b, sm, &open, &threads, &sums);
     Ok(TileKernel {
         entry: b.finish(),
@@ -211,7 +200,7 @@ fn run(
     b: &mut Builder,
     variant: &SimtVariant,
     sm: Sm,
-    [left, right]: [&mut Loader; 2],
+    [mut left, mut right]: [Box<dyn Fill>; 2],
     count: Val,
     threads: &Threads,
 ) -> Vec<Vec<Reg>> {
@@ -226,7 +215,7 @@ fn run(
     let (slot, other) = (b.mov(Type::U32, 0_u32), b.mov(Type::U32, variant.slot()));
     let is_async = sm.number() >= 80;
     let base = Val::Reg(threads.shared);
-    let begin = |b: &mut Builder, left: &mut Loader, right: &mut Loader, slot: Val, exists| {
+    let begin = |b: &mut Builder, left: &mut dyn Fill, right: &mut dyn Fill, slot: Val, exists| {
         left.begin(b, slot, exists);
         let slot = slot.add(b, at_b);
         right.begin(b, slot, exists);
@@ -234,7 +223,7 @@ fn run(
             b.cp_async_commit();
         }
     };
-    let arrive = |b: &mut Builder, left: &Loader, right: &Loader, slot: Val| {
+    let arrive = |b: &mut Builder, left: &dyn Fill, right: &dyn Fill, slot: Val| {
         left.land(b, slot);
         let slot = slot.add(b, at_b);
         right.land(b, slot);
@@ -258,10 +247,10 @@ fn run(
         Val::Const(_) => None,
         Val::Reg(count) => Some(b.setp(Cmp::Gt, Type::S32, count, 0_i32)),
     };
-    begin(b, left, right, base, exists);
+    begin(b, &mut *left, &mut *right, base, exists);
     let left_over = b.mov(Type::U32, count);
     let any = b.setp(Cmp::Gt, Type::S32, left_over, 0_i32);
-    arrive(b, left, right, base);
+    arrive(b, &*left, &*right, base);
     let (head, done) = (b.label("K_LOOP"), b.label("K_DONE"));
     b.bra_unless(any, done);
     fragments(b, slot, 0, 0);
@@ -271,13 +260,13 @@ fn run(
         if k == 0 {
             let next = b.setp(Cmp::Gt, Type::S32, left_over, 1_i32);
             let fill = base.add(b, other);
-            begin(b, left, right, fill, Some(next));
+            begin(b, &mut *left, &mut *right, fill, Some(next));
         }
         if k + 1 < variant.depth {
             fragments(b, slot, k + 1, 1 - turn);
         } else {
             let fill = base.add(b, other);
-            arrive(b, left, right, fill);
+            arrive(b, &*left, &*right, fill);
             let read = b.mov(Type::U32, slot);
             b.mov_to(Type::U32, slot, other);
             b.mov_to(Type::U32, other, read);

@@ -70,17 +70,35 @@ pub struct Place {
 
 /// A chunk that a thread copies in every tile.
 #[derive(Debug)]
-struct Chunk {
-    /// Bytes from the thread's pointer.
-    offset: Val,
-    /// Row of the tile, relative to the thread's first.
+pub struct Chunk {
+    /// Row and column of the tile, relative to the thread's first.
     row: u32,
+    across: u32,
     /// Offset in the tile: a register (shared with others) and a constant.
     to: Val,
     plus: u32,
+    staged: Vec<Reg>,
+}
+
+/// What a thread copies.
+pub struct Spread {
+    /// With the row of the tile.
+    pub chunks: Vec<(Chunk, Val)>,
+    /// Row and column (in chunks) of the first.
+    pub row: Val,
+    pub column: Val,
+    /// Only these threads copy, if not all do.
+    pub active: Option<Reg>,
+}
+
+/// A chunk of a matrix.
+#[derive(Debug)]
+struct Part {
+    chunk: Chunk,
+    /// Bytes from the thread's pointer.
+    offset: Val,
     /// Bytes inside the matrix along the contiguous dim; `None`: all.
     bytes: Option<Reg>,
-    staged: Vec<Reg>,
 }
 
 /// The copies of one thread.
@@ -89,7 +107,7 @@ pub struct Loader {
     source: TileSource,
     /// Where the thread's chunks of the next tile begin.
     pointer: Reg,
-    chunks: Vec<Chunk>,
+    parts: Vec<Part>,
     /// Only these threads copy, if not all do.
     active: Option<Reg>,
     /// Bytes from tile to tile.
@@ -119,24 +137,54 @@ impl TileSource {
     pub fn is_even(&self) -> bool {
         let all = self.rows * self.per_row();
         let (row, threads) = (self.per_row(), self.threads);
-        (all.is_multiple_of(threads) || all < threads) && (threads % row == 0 || row % threads == 0)
+        (all.is_multiple_of(threads) || all < threads) && (threads % row == 0 || (self.crossed && row % threads == 0))
     }
+}
+
+/// Spreads the chunks of a tile over the threads.
+pub fn spread(b: &mut Builder, source: &TileSource, thread: Reg) -> Spread {
+    let thread = Val::Reg(thread);
+    let (per_row, threads) = (source.per_row(), source.threads);
+    let (row, column) = if per_row <= threads { thread.div_rem(b, per_row) } else { (Val::Const(0), thread) };
+    let all = source.rows * per_row;
+    let active = (all < threads).then(|| thread.less(b, all));
+    let sides = (per_row / threads).max(1);
+    let (period, distance) = source.placement.period();
+    let mut known: Vec<(u32, u32, Val)> = Vec::new();
+    let mut chunks = Vec::new();
+    for i in 0..source.per_thread() {
+        let down = if sides == 1 { i * (threads / per_row) } else { i / sides };
+        let side = i % sides;
+        let row = row.add(b, down);
+        let same = known.iter().find(|(d, s, _)| *s == side && (down - d) % period == 0).copied();
+        let (to, plus) = match same {
+            Some((d, _, to)) => (to, (down - d) * distance),
+            None => {
+                let byte = column.add(b, side * threads).mul(b, source.chunk);
+                let to = source.placement.byte(b, row, byte);
+                known.push((down, side, to));
+                (to, 0)
+            }
+        };
+        let staged = match source.transport {
+            Transport::Async => Vec::new(),
+            Transport::Registers => staging(b, source.chunk),
+        };
+        chunks.push((Chunk { row: down, across: side * threads, to, plus, staged }, row));
+    }
+    Spread { chunks, row, column, active }
 }
 
 impl Loader {
     pub fn new(b: &mut Builder, source: TileSource, place: Place) -> Loader {
-        let thread = Val::Reg(place.thread);
-        let (per_row, threads) = (source.per_row(), source.threads);
-        let (row0, column0) = if per_row <= threads { thread.div_rem(b, per_row) } else { (Val::Const(0), thread) };
-        let all = source.rows * per_row;
-        let active = (all < threads).then(|| thread.less(b, all));
+        let Spread { chunks, row: row0, column, active } = spread(b, &source, place.thread);
         let lead = place.lead.mul(b, source.element);
         let partial = match place.depth {
             Val::Const(depth) => depth % source.depth != 0,
             Val::Reg(_) => true,
         };
         let elements = source.chunk / source.element;
-        let (along, last) = (column0.mul(b, elements), place.extent.sub(b, 1));
+        let (along, last) = (column.mul(b, elements), place.extent.sub(b, 1));
         let pointer = if source.crossed {
             let term = place.first.add(b, row0);
             let start = address(b, place.base, term, lead);
@@ -148,58 +196,32 @@ impl Loader {
             address(b, start, term, source.element)
         };
         let pointer = b.mov(Type::U64, pointer);
-        let step = Step::Const(0);
-        let mut loader = Loader { source, pointer, chunks: Vec::new(), active, step, at: None, depth: place.depth };
-        let mut shared: Vec<(u32, u32, Val)> = Vec::new();
-        for i in 0..source.per_thread() {
-            let (down, column) = if per_row <= threads {
-                (i * (threads / per_row), column0)
-            } else {
-                let per = per_row / threads;
-                (i / per, column0.add(b, i % per * threads))
-            };
-            let row = row0.add(b, down);
-            let side = i % (per_row / threads).max(1);
-            let (period, distance) = source.placement.period();
-            let known = shared.iter().find(|(d, s, _)| *s == side && (down - d) % period == 0).copied();
-            let (to, plus) = match known {
-                Some((d, _, to)) => (to, (down - d) * distance),
-                None => {
-                    let byte = column.mul(b, source.chunk);
-                    let to = source.placement.byte(b, row, byte);
-                    shared.push((down, side, to));
-                    (to, 0)
-                }
-            };
-            let across = i % (per_row / threads).max(1) * threads;
+        let mut parts = Vec::new();
+        for (chunk, row) in chunks {
+            let across = chunk.across * source.chunk;
             let (offset, bytes) = if source.crossed {
-                let along = column.mul(b, elements);
-                let outer = place.start.add(b, along);
+                let outer = place.start.add(b, along).add(b, chunk.across * elements);
                 let bytes = bytes_inside(b, outer, place.extent, &source);
-                (lead.mul(b, down).add(b, across * source.chunk), Some(bytes))
+                (lead.mul(b, chunk.row).add(b, across), Some(bytes))
             } else {
                 let outer = place.start.add(b, row).min(b, last);
                 let from_start = outer.sub(b, place.start);
-                (from_start.mul(b, lead).add(b, across * source.chunk), None)
+                (from_start.mul(b, lead).add(b, across), None)
             };
-            let staged = match source.transport {
-                Transport::Async => Vec::new(),
-                Transport::Registers => staging(b, source.chunk),
-            };
-            loader.chunks.push(Chunk { offset, row: down, to, plus, bytes, staged });
+            parts.push(Part { chunk, offset, bytes });
         }
-        if partial {
-            let within = if source.crossed { row0 } else { column0.mul(b, elements) };
+        let at = partial.then(|| {
+            let within = if source.crossed { row0 } else { along };
             let at = place.first.add(b, within);
-            loader.at = Some(b.mov(Type::U32, at));
-        }
-        loader.step = if source.crossed {
+            b.mov(Type::U32, at)
+        });
+        let step = if source.crossed {
             let lead = lead.reg(b);
             Step::Reg(b.mul_wide(Type::U32, lead, source.depth))
         } else {
             Step::Const(source.depth * source.element)
         };
-        loader
+        Loader { source, pointer, parts, active, step, at, depth: place.depth }
     }
 }
 
@@ -207,26 +229,19 @@ impl Fill for Loader {
     fn begin(&mut self, b: &mut Builder, slot: Val, exists: Option<Reg>) {
         let common =
             self.at.filter(|_| !self.source.crossed).map(|at| bytes_inside(b, at.into(), self.depth, &self.source));
-        let guard = both(b, exists, self.active);
-        for chunk in &self.chunks {
+        for part in &self.parts {
             let bytes = match (common, self.at) {
                 (Some(common), _) => Some(common),
                 (None, Some(at)) if self.source.crossed => {
-                    let row = Val::Reg(at).add(b, chunk.row).reg(b);
+                    let row = Val::Reg(at).add(b, part.chunk.row).reg(b);
                     let inside = b.setp(ptx::Cmp::Lt, Type::U32, row, self.depth);
-                    let bytes = chunk.bytes.map_or(Val::Const(self.source.chunk), Val::Reg);
+                    let bytes = part.bytes.map_or(Val::Const(self.source.chunk), Val::Reg);
                     Some(b.selp(Type::U32, bytes, 0_u32, inside))
                 }
-                (None, _) => chunk.bytes,
+                (None, _) => part.bytes,
             };
-            let from = address(b, self.pointer, chunk.offset, 1);
-            match self.source.transport {
-                Transport::Async => {
-                    let to = slot.add(b, chunk.to).reg(b);
-                    copy(b, guard, &self.source, (from, (to, i64::from(chunk.plus))), bytes);
-                }
-                Transport::Registers => load(b, guard, (from, chunk.staged.as_slice()), bytes),
-            }
+            let from = address(b, self.pointer, part.offset, 1);
+            send(b, &self.source, (self.active, exists), &part.chunk, (from, slot), bytes);
         }
         let step = match self.step {
             Step::Const(bytes) => u64::from(bytes).into(),
@@ -239,25 +254,49 @@ impl Fill for Loader {
     }
 
     fn land(&self, b: &mut Builder, slot: Val) {
-        if self.source.transport == Transport::Async {
-            return;
+        for part in &self.parts {
+            land(b, &self.source, self.active, &part.chunk, slot);
         }
-        for chunk in &self.chunks {
+    }
+}
+
+/// Begins the copy of a chunk, of which `bytes` are read and the rest is zero.
+pub fn send(
+    b: &mut Builder,
+    source: &TileSource,
+    (active, exists): (Option<Reg>, Option<Reg>),
+    chunk: &Chunk,
+    (from, slot): (Reg, Val),
+    bytes: Option<Reg>,
+) {
+    let guard = both(b, exists, active);
+    match source.transport {
+        Transport::Async => {
             let to = slot.add(b, chunk.to).reg(b);
-            let plus = i64::from(chunk.plus);
-            let store = |b: &mut Builder| match self.source.placement {
-                Placement::Turned { pitch } => {
-                    for (k, word) in (0_i64..).zip(&chunk.staged) {
-                        b.st(Space::Shared, Type::B32, (to, plus + k * i64::from(pitch)), *word);
-                    }
-                }
-                Placement::Exchanged(_) | Placement::Rows { .. } => store(b, (to, plus), &chunk.staged),
-            };
-            match self.active {
-                Some(active) => b.guarded(active, store),
-                None => store(b),
+            copy(b, guard, source, (from, (to, i64::from(chunk.plus))), bytes);
+        }
+        Transport::Registers => load(b, guard, (from, chunk.staged.as_slice()), bytes),
+    }
+}
+
+/// Stores a chunk that came to registers.
+pub fn land(b: &mut Builder, source: &TileSource, active: Option<Reg>, chunk: &Chunk, slot: Val) {
+    if source.transport == Transport::Async {
+        return;
+    }
+    let to = slot.add(b, chunk.to).reg(b);
+    let plus = i64::from(chunk.plus);
+    let store = |b: &mut Builder| match source.placement {
+        Placement::Turned { pitch } => {
+            for (k, word) in (0_i64..).zip(&chunk.staged) {
+                b.st(Space::Shared, Type::B32, (to, plus + k * i64::from(pitch)), *word);
             }
         }
+        Placement::Exchanged(_) | Placement::Rows { .. } => store(b, (to, plus), &chunk.staged),
+    };
+    match active {
+        Some(active) => b.guarded(active, store),
+        None => store(b),
     }
 }
 

@@ -54,7 +54,7 @@ fn side(crossed: bool, chunk: u32) -> Side {
 fn product(input: Input, sizes: [Option<u32>; 2], sides: [Side; 2], dtype: Stored, vector: u32) -> Product {
     let [columns, depth] = sizes;
     let [a, b] = sides;
-    Product { input, columns, depth, batch_dims: 0, a, b, finish: Finish { dtype, vector } }
+    Product { input, columns, depth, batch_dims: 0, a, b, finish: Finish { dtype, vector }, window: None }
 }
 
 /// The kernels of all variants that the target has.
