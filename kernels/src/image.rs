@@ -68,13 +68,7 @@ pub struct Pixels {
 }
 
 impl ImageLoader {
-    pub fn new(
-        b: &mut Builder,
-        params: &mut Params,
-        source: TileSource,
-        window: Window,
-        place: Pixels,
-    ) -> ImageLoader {
+    pub fn new(b: &mut Builder, params: &mut Params, source: TileSource, window: Window, place: Pixels) -> ImageLoader {
         let extents = [0, 1].map(|d| params.u32(b, Role::Extent(d)).reg(b));
         let pads = [0, 1].map(|d| params.u32(b, Role::Pad(d)).reg(b));
         let pixels = (params.u32(b, Role::Pixels), params.divisor(b, Role::PixelsDivisor));

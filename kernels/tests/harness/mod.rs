@@ -1,0 +1,224 @@
+//! Runs kernels on the emulator and compares with a product computed in f64, one term after the other.
+
+use half::{bf16, f16};
+use kernels::finish::Stored;
+use kernels::fragment::Input;
+use kernels::image::Window;
+use kernels::launch::{Role, Tensor};
+use kernels::product::Product;
+use kernels::{TileKernel, split};
+use ptx::{Module, Sm};
+use ptx_emu::{Device, Launch, Options};
+
+/// Extents of a convolution's data and result, and pads.
+#[derive(Clone, Copy)]
+pub struct Image {
+    pub batch: usize,
+    pub data: [usize; 2],
+    pub result: [usize; 2],
+    pub pads: [usize; 2],
+}
+
+/// Sizes of a product; `batch` has an extent per batch dim.
+#[derive(Clone)]
+pub struct Sizes {
+    pub rows: usize,
+    pub columns: usize,
+    pub depth: usize,
+    pub batch: Vec<usize>,
+    pub image: Option<Image>,
+}
+
+/// Numbers that are exact in every dtype, different everywhere.
+fn number(seed: usize, at: usize) -> f64 {
+    let x = (at as u64).wrapping_add(seed as u64 * 7919).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    ((x >> 40) % 63) as f64 / 16.0 - 2.0
+}
+
+fn encode(input: Input, value: f64) -> Vec<u8> {
+    match input {
+        Input::F16 => f16::from_f64(value).to_le_bytes().to_vec(),
+        Input::Bf16 => bf16::from_f64(value).to_le_bytes().to_vec(),
+        Input::Tf32 | Input::F32 => (value as f32).to_le_bytes().to_vec(),
+    }
+}
+
+fn decode(stored: Stored, bytes: &[u8]) -> Vec<f64> {
+    match stored {
+        Stored::F16 => bytes.chunks(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f64()).collect(),
+        Stored::Bf16 => bytes.chunks(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f64()).collect(),
+        Stored::F32 => bytes.chunks(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect(),
+    }
+}
+
+fn divisor(d: u64) -> [u8; 8] {
+    let s = 64 - (d - 1).leading_zeros();
+    let m = (((1_u64 << s) - d) << 32) / d + 1;
+    ((m & 0xFFFF_FFFF) | u64::from(s) << 32).to_le_bytes()
+}
+
+/// A matrix in memory: rows of `lead` elements, with a gap behind each that must not be read.
+struct Stage {
+    data: Vec<u8>,
+    lead: usize,
+    batch_strides: Vec<usize>,
+    offset: usize,
+}
+
+/// An operand of every batch index, `at(z, outer, term)`, stored as the problem says.
+fn stage(problem: &Product, n: usize, sizes: &Sizes, at: &dyn Fn(usize, usize, usize) -> f64) -> Stage {
+    let side = [problem.a, problem.b][n];
+    let outer = [sizes.rows, sizes.columns][n];
+    let (rows, row) = if side.crossed { (sizes.depth, outer) } else { (outer, sizes.depth) };
+    let bytes = problem.input.bytes() as usize;
+    let unit = side.chunk as usize / bytes;
+    let lead = row.div_ceil(unit) * unit + unit;
+    let offset = 2 * unit;
+    let zs: usize = sizes.batch.iter().product();
+    let matrix = rows * lead;
+    let mut data = vec![0_u8; (offset + zs * matrix) * bytes];
+    for z in 0..zs {
+        for i in 0..rows {
+            for j in 0..row {
+                let (o, k) = if side.crossed { (j, i) } else { (i, j) };
+                let to = (offset + z * matrix + i * lead + j) * bytes;
+                data[to..to + bytes].copy_from_slice(&encode(problem.input, at(z, o, k)));
+            }
+        }
+    }
+    data.truncate((offset + (zs - 1) * matrix + (rows - 1) * lead + row) * bytes);
+    let mut batch_strides = vec![matrix; sizes.batch.len()];
+    for d in (1..sizes.batch.len()).rev() {
+        batch_strides[d - 1] = batch_strides[d] * sizes.batch[d];
+    }
+    Stage { data, lead, batch_strides, offset }
+}
+
+/// Images `[N][H][W][C]` and what the product's first operand is of them.
+fn images(window: &Window, image: &Image) -> (usize, impl Fn(usize, usize, usize) -> f64 + use<>) {
+    let (window, image) = (*window, *image);
+    let [h, w] = image.data;
+    let c = window.channels as usize;
+    let at = move |_: usize, m: usize, k: usize| {
+        let [p, q] = image.result;
+        let (n, m) = (m / (p * q), m % (p * q));
+        let (tap, channel) = (k / c, k % c);
+        let place = |o: usize, t: usize, d: usize| {
+            (o * window.strides[d] as usize + t * window.dilations[d] as usize).checked_sub(image.pads[d])
+        };
+        let y = place(m / q, tap / window.kernel[1] as usize, 0).filter(|y| *y < h);
+        let x = place(m % q, tap % window.kernel[1] as usize, 1).filter(|x| *x < w);
+        match (y, x) {
+            (Some(y), Some(x)) => number(1, ((n * h + y) * w + x) * c + channel),
+            _ => 0.0,
+        }
+    };
+    (image.batch * h * w * c, at)
+}
+
+/// Runs a product (and, if it is split, the addition) and checks every element: the error may be that of `depth` additions in f32
+/// plus the rounding of the result.
+pub fn check(problem: &Product, kernel: TileKernel, sm: Sm, sizes: &Sizes) {
+    let splits = kernel.grid.splits;
+    let (m, n) = (sizes.rows, sizes.columns);
+    let zs: usize = sizes.batch.iter().product();
+    let plain = move |z: usize, o: usize, k: usize| number(1, (z * 1009 + o) * 2003 + k);
+    let second = move |z: usize, o: usize, k: usize| number(2, (z * 1013 + o) * 1999 + k);
+    let (left, first): (Stage, Box<dyn Fn(usize, usize, usize) -> f64>) = match (&problem.window, &sizes.image) {
+        (Some(window), Some(image)) => {
+            let (count, at) = images(window, image);
+            let data = (0..count).flat_map(|i| encode(problem.input, number(1, i))).collect();
+            (Stage { data, lead: 0, batch_strides: Vec::new(), offset: 0 }, Box::new(at))
+        }
+        _ => (stage(problem, 0, sizes, &plain), Box::new(plain)),
+    };
+    let right = stage(problem, 1, sizes, &second);
+    let out_bytes = problem.finish.dtype.bytes() as usize;
+    let gap = problem.finish.vector as usize;
+    let lead = n + gap;
+    let mut out_strides = vec![m * lead; sizes.batch.len()];
+    for d in (1..sizes.batch.len()).rev() {
+        out_strides[d - 1] = out_strides[d] * sizes.batch[d];
+    }
+    let mut device = Device::new(Options { races: m * n < 20_000, reverse: true, ..Options::default() });
+    let a = device.alloc_with(&left.data);
+    let b = device.alloc_with(&right.data);
+    let out = device.alloc((zs * m * lead * out_bytes) as u64);
+    let space = device.alloc((zs * m * n * 4 * splits as usize).max(4) as u64);
+    let image = sizes.image;
+    let value = |role: &Role| -> Vec<u8> {
+        let stage = |t: &Tensor| if *t == Tensor::Read(0) { &left } else { &right };
+        let wide = |v: usize| (v as u64).to_le_bytes().to_vec();
+        let narrow = |v: usize| (v as u32).to_le_bytes().to_vec();
+        match role {
+            Role::Pointer(Tensor::Read(0)) => a.to_le_bytes().to_vec(),
+            Role::Pointer(Tensor::Read(_)) => b.to_le_bytes().to_vec(),
+            Role::Pointer(Tensor::Write(_)) => out.to_le_bytes().to_vec(),
+            Role::Workspace => space.to_le_bytes().to_vec(),
+            Role::Offset(Tensor::Write(_)) => wide(0),
+            Role::Offset(t) => wide(stage(t).offset),
+            Role::BatchStride(Tensor::Write(_), d) => wide(out_strides[*d as usize]),
+            Role::BatchStride(t, d) => wide(stage(t).batch_strides[*d as usize]),
+            Role::Lead(Tensor::Write(_)) => narrow(lead),
+            Role::Lead(t) => narrow(stage(t).lead),
+            Role::Rows | Role::RowCount => narrow(m),
+            Role::Columns => narrow(n),
+            Role::Depth => narrow(sizes.depth),
+            Role::BatchExtent(d) => narrow(sizes.batch[*d as usize]),
+            Role::BatchDivisor(d) => divisor(sizes.batch[*d as usize] as u64).to_vec(),
+            Role::Extent(d) => narrow(image.unwrap().data[*d as usize]),
+            Role::Pixels => narrow(image.unwrap().result.iter().product()),
+            Role::PixelsDivisor => divisor(image.unwrap().result.iter().product::<usize>() as u64).to_vec(),
+            Role::ResultWidth => narrow(image.unwrap().result[1]),
+            Role::ResultWidthDivisor => divisor(image.unwrap().result[1] as u64).to_vec(),
+            Role::Pad(d) => narrow(image.unwrap().pads[*d as usize]),
+        }
+    };
+    let name = kernel.entry.name.clone();
+    let mut launches = vec![kernel];
+    if splits > 1 {
+        launches.push(split::emit(problem, splits, sm));
+    }
+    for kernel in launches {
+        launch(&mut device, kernel, sm, &value, [m as u64, n as u64, zs as u64]);
+    }
+    let half_ulp = match problem.finish.dtype {
+        Stored::F32 => 0.0,
+        Stored::F16 => f64::powi(2.0, -11),
+        Stored::Bf16 => f64::powi(2.0, -8),
+    };
+    for z in 0..zs {
+        for i in 0..m {
+            let address = out + ((z * m + i) * lead * out_bytes) as u64;
+            let found = decode(problem.finish.dtype, &device.read(address, (n * out_bytes) as u64).unwrap());
+            for (j, found) in found.iter().enumerate() {
+                let terms = (0..sizes.depth).map(|k| first(z, i, k) * second(z, j, k));
+                let (sum, size) = terms.fold((0.0, 0.0), |(s, a), t| (s + t, a + t.abs()));
+                let bound = size * sizes.depth as f64 * f64::powi(2.0, -24) + sum.abs() * half_ulp;
+                assert!((found - sum).abs() <= bound, "{name}: [{z}][{i}][{j}] is {found}, not {sum}");
+            }
+        }
+    }
+}
+
+fn launch(device: &mut Device, kernel: TileKernel, sm: Sm, value: &dyn Fn(&Role) -> Vec<u8>, sizes: [u64; 3]) {
+    let mut params = Vec::new();
+    for role in &kernel.roles {
+        let bytes = value(role);
+        params.resize(params.len().div_ceil(bytes.len()) * bytes.len(), 0);
+        params.extend(bytes);
+    }
+    let [m, n, z] = sizes;
+    let grid = kernel.grid.extents(m, n, z).map(|e| u32::try_from(e).unwrap());
+    let entry = kernel.entry.name.clone();
+    let block = kernel.entry.block.unwrap();
+    let module = Module::new(sm, vec![kernel.entry]);
+    if let Err(problems) = ptx::verify(&module) {
+        panic!("{entry}: {:?}", problems.first());
+    }
+    let module = ptx_emu::Module::parse(&ptx::print(&module)).unwrap_or_else(|e| panic!("{entry}: {e:?}"));
+    let launch = Launch { dynamic_shared: kernel.shared, ..Launch::new(&entry, grid, block, &params) };
+    if let Err(faults) = device.launch(&module, &launch) {
+        panic!("{entry}: {:#?}", faults.iter().take(3).collect::<Vec<_>>());
+    }
+}
