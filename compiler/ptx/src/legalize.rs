@@ -41,6 +41,8 @@ const RULES: &[(&str, Rule)] = &[
     ("atomic sums of bf16 by compare-and-swap", bf16::atomic_sum),
     ("minimum and maximum where NaN wins", minmax::nan_wins),
     ("minimum and maximum of halves through f32", minmax::of_halves),
+    ("fma with relu as fma and maximum", minmax::relu_of_fma),
+    ("f32 to a half with relu as maximum and conversion", convert::f32_to_half_relu),
     ("bf16 to f32 by its bits", convert::bf16_to_f32),
     ("f32 to bf16 by its bits", convert::f32_to_bf16),
     ("f32 to a pair of halves, one by one", convert::f32_to_pair),

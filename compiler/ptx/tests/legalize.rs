@@ -16,7 +16,7 @@ fn without_rule(op: Op) -> bool {
     let starts = |list: &[&str]| list.iter().any(|start| text.starts_with(start));
     starts(&["mma.", "wgmma.", "setmaxnreg", "mapa", "mbarrier.", "cp.async.mbarrier", "cp.async.bulk", "cp.reduce"])
         || starts(&["fence", "barrier.cluster", "prefetch.tensormap", "ld.shared::cluster", "st.shared::cluster"])
-        || matches!(op, Op::FmaRelu | Op::CvtF32ToFp8 | Op::CvtHalfToFp8 | Op::CvtFp8ToHalf | Op::CvtF32ToHalfRelu)
+        || matches!(op, Op::CvtF32ToFp8 | Op::CvtHalfToFp8 | Op::CvtFp8ToHalf)
 }
 
 /// All rows on a target.

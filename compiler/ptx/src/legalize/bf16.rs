@@ -6,7 +6,7 @@ use crate::form::Form;
 use crate::inst::{Inst, Operand, Reg};
 use crate::table::Op;
 use crate::target::Sm;
-use crate::token::{Cmp, Ftz, Modifier, Order, Space, Type};
+use crate::token::{Cmp, Ftz, Modifier, Order, Round, Space, Type};
 
 /// 1, -1 and -0 as bf16.
 const ONE: u64 = 0x3F80;
@@ -31,7 +31,7 @@ pub(super) fn arithmetic_as_fma(b: &mut Builder, inst: &Inst, target: Sm) -> Opt
     Some(())
 }
 
-/// Before sm_80: in f32, rounded to bf16. That is the same for sums and products; an fma is rounded twice.
+/// Before sm_80: in f32, rounded to bf16. For sums and products that is as good as one rounding.
 pub(super) fn arithmetic_through_f32(b: &mut Builder, inst: &Inst, _: Sm) -> Option<()> {
     let ty = bf16_type(inst)?;
     let dst = reg(inst, 0)?;
@@ -40,10 +40,19 @@ pub(super) fn arithmetic_through_f32(b: &mut Builder, inst: &Inst, _: Sm) -> Opt
         Op::AddBhalf => |b, s| Some(b.add(Type::F32, *s.first()?, *s.get(1)?)),
         Op::SubBhalf => |b, s| Some(b.sub(Type::F32, *s.first()?, *s.get(1)?)),
         Op::MulBhalf => |b, s| Some(b.mul(Type::F32, *s.first()?, *s.get(1)?)),
-        Op::FmaBhalf => |b, s| Some(b.mad(Type::F32, *s.first()?, *s.get(1)?, *s.get(2)?)),
+        Op::FmaBhalf => |b, s| fused(b, (*s.first()?, *s.get(1)?, *s.get(2)?)),
         _ => return None,
     };
     each_half(b, ty, dst, &sources, compute)
+}
+
+/// `x * y + z` cut to f32, with the last bit set if anything was lost: so that rounding to bf16 is the only rounding.
+fn fused(b: &mut Builder, (x, y, z): (Reg, Reg, Reg)) -> Option<Reg> {
+    let [down, up, cut] = [Round::Rm, Round::Rp, Round::Rz]
+        .map(|round| b.value(Form::new(Op::FmaFloat, (round, Type::F32)), [x.into(), y.into(), z.into()]));
+    let lost = b.setp(Cmp::Ne, Type::F32, down, up);
+    let sticky = b.or(Type::B32, cut, 1_u32);
+    Some(b.selp(Type::B32, sticky, cut, lost))
 }
 
 /// Absolute value and negation touch one bit.
@@ -93,7 +102,8 @@ pub(super) fn atomic_sum(b: &mut Builder, inst: &Inst, _: Sm) -> Option<()> {
     let dst = if first == 1 { reg(inst, 0)? } else { b.reg_of(ty) };
     let bits = ty.untyped();
     b.jump_over(|b| {
-        let seen = b.ld(space, bits, address);
+        // Others may write meanwhile, so the first look is an ordered one too.
+        let seen = b.ld_ordered(Order::RelaxedGpu, space, bits, address);
         b.do_while(|b| {
             b.mov_to(bits, dst, seen);
             let sum = b.add(ty, dst, value);

@@ -39,6 +39,15 @@ pub(super) fn f32_to_bf16(b: &mut Builder, inst: &Inst, _: Sm) -> Option<()> {
     Some(())
 }
 
+pub(super) fn f32_to_half_relu(b: &mut Builder, inst: &Inst, _: Sm) -> Option<()> {
+    let (Op::CvtF32ToHalfRelu, Some(Modifier::Round(round))) = (inst.form.op, inst.form.modifier(0)) else {
+        return None;
+    };
+    let x = b.max_nan(Type::F32, operand(inst, 1)?, 0.0_f32);
+    b.emit(Form::new(Op::CvtFloatToHalf, (round, Type::F32)), [operand(inst, 0)?, x.into()]);
+    Some(())
+}
+
 pub(super) fn f32_to_pair(b: &mut Builder, inst: &Inst, _: Sm) -> Option<()> {
     let (Op::CvtF32ToPair, Some(Modifier::Round(round))) = (inst.form.op, inst.form.modifier(0)) else { return None };
     let half = match inst.form.modifier(2)? {

@@ -24,6 +24,15 @@ pub(super) fn nan_wins(b: &mut Builder, inst: &Inst, _: Sm) -> Option<()> {
     Some(())
 }
 
+/// Negative results of an fma become zero, NaN stays.
+pub(super) fn relu_of_fma(b: &mut Builder, inst: &Inst, _: Sm) -> Option<()> {
+    let (Op::FmaRelu, Some(Modifier::Type(ty))) = (inst.form.op, inst.form.modifier(0)) else { return None };
+    let result = b.mad(ty, operand(inst, 1)?, operand(inst, 2)?, operand(inst, 3)?);
+    let zero = b.mov(ty.untyped(), 0_u32);
+    b.emit(Form::new(Op::MaxNanHalf, ty), [operand(inst, 0)?, result.into(), zero.into()]);
+    Some(())
+}
+
 /// Halves are exact in f32.
 pub(super) fn of_halves(b: &mut Builder, inst: &Inst, _: Sm) -> Option<()> {
     let compute: fn(&mut Builder, &[Reg]) -> Option<Reg> = match inst.form.op {
