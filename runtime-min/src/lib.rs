@@ -11,11 +11,15 @@ pub mod engine;
 pub mod error;
 pub mod exchange;
 pub mod gpu;
+#[cfg(test)]
+mod gpu_tests;
 pub mod half_elements;
 pub mod half_round;
 pub mod memory;
 pub mod sizes;
 pub mod sources;
+#[cfg(any(test, feature = "stand-in"))]
+pub mod stand_in;
 
 pub mod tensor;
 pub mod weights;

@@ -38,11 +38,11 @@ impl<'a> Image<'a> {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
 
     /// The smallest file that counts as whole, with `tail` after the header and one section over it.
-    pub fn whole(tail: &[u8]) -> Vec<u8> {
+    fn whole(tail: &[u8]) -> Vec<u8> {
         let mut out = b"\x7fELF\x02\x01\x01".to_vec();
         out.resize(64, 0);
         out[40..48].copy_from_slice(&64u64.to_le_bytes());

@@ -49,6 +49,16 @@ pub enum MapCopy<'a> {
     Im2col { lower: &'a [i32], upper: &'a [i32], channels: u32, pixels: u32 },
 }
 
+/// What a driver tells of a kernel's parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterBytes {
+    /// This driver cannot tell.
+    Unknown,
+    /// There is no such parameter.
+    None,
+    Some(usize),
+}
+
 impl Api {
     /// Loads machine code. It must be whole, which `image` checks.
     pub fn load_cubin(self, cubin: Image<'_>) -> Answer<ModuleHandle> {
@@ -99,13 +109,15 @@ impl Api {
         }
     }
 
-    /// Bytes of a function's parameter; `None` beyond the last one. Outer `None`: this driver does not tell.
-    pub fn parameter_bytes(self, function: FunctionHandle, index: usize) -> Option<Option<usize>> {
-        let get = self.table.later.func_get_param_info?;
+    /// Bytes of a function's parameter.
+    pub fn parameter_bytes(self, function: FunctionHandle, index: usize) -> Answer<ParameterBytes> {
+        let Some(get) = self.table.later.func_get_param_info else { return Ok(ParameterBytes::Unknown) };
         let (mut offset, mut bytes) = (0, 0);
         // SAFETY: the pointers are valid for one integer each; the function's module is alive.
-        let code = unsafe { get(function, index, &raw mut offset, &raw mut bytes) };
-        Some((code == 0).then_some(bytes))
+        match unsafe { get(function, index, &raw mut offset, &raw mut bytes) } {
+            numbers::INVALID_VALUE => Ok(ParameterBytes::None),
+            code => self.answer("cuFuncGetParamInfo", code).map(|()| ParameterBytes::Some(bytes)),
+        }
     }
 
     pub fn function_attribute(self, function: FunctionHandle, attribute: c_uint) -> Answer<c_int> {

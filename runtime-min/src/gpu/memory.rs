@@ -94,10 +94,16 @@ impl SessionMemory {
         let old = self.own.get_mut(region).and_then(Option::take);
         // What is kept needs both; what is not kept makes room first.
         let old = if keep { old } else { None };
-        // Growing by half at least keeps loops that append from copying each time.
-        let spare = old.as_ref().map_or(0, |m| m.bytes() / 2).saturating_add(old.as_ref().map_or(0, |m| m.bytes()));
-        let result = self.take(shared, region, bytes.max(spare)).or_else(|_| self.take(shared, region, bytes));
-        if let Err(error) = result {
+        // Growing by half at least, where there is room, keeps loops that append from copying each time.
+        let before = old.as_ref().map_or(0, DeviceMemory::bytes);
+        let spare = before.saturating_add(before / 2);
+        let taken = match self.take(shared, region, bytes.max(spare)) {
+            Err(StepError::Device { source: DeviceError::Memory { .. } }) if spare > bytes => {
+                self.take(shared, region, bytes)
+            }
+            taken => taken,
+        };
+        if let Err(error) = taken {
             if let Some(place) = self.own.get_mut(region) {
                 *place = old;
             }

@@ -9,7 +9,7 @@ use super::super::error::DeviceError;
 use super::calls::Answer;
 use super::driver::{FunctionHandle, ModuleHandle, numbers};
 use super::image::Image;
-use super::kernel_calls::LaunchShape;
+use super::kernel_calls::{LaunchShape, ParameterBytes};
 use super::options::EngineOptions;
 use super::owned::{Context, DeviceFacts, Module};
 use super::program::{Action, Arg, Cubin, Kernel, Program, SizeOp, Target};
@@ -213,7 +213,7 @@ fn prepare(
     if kernel.cooperative && !context.facts.cooperative {
         return Err(refused(format!("is launched cooperatively, which {} cannot do", context.facts.name)));
     }
-    check_parameters(context, program, index, function).map_err(refused)?;
+    check_parameters(context, program, index, function)?;
     let shape = LaunchShape {
         grid: [1, 1, 1],
         block: kernel.block,
@@ -232,12 +232,9 @@ fn prepare(
 }
 
 /// Compares the parameters of every launch of a kernel with those that the kernel has, where the driver can tell.
-fn check_parameters(
-    context: &Context,
-    program: &Program,
-    index: usize,
-    function: FunctionHandle,
-) -> Result<(), String> {
+fn check_parameters(context: &Context, program: &Program, index: usize, function: FunctionHandle) -> Answer<()> {
+    let entry = program.kernels.get(index).map_or("", |k| k.entry);
+    let refused = |what: String| Err(DeviceError::Module { module: entry.to_string(), what });
     for step in program.steps.iter() {
         let Action::Launch { kernel, args, .. } = &step.action else { continue };
         if *kernel as usize != index {
@@ -249,17 +246,16 @@ fn check_parameters(
                 Arg::Size32(_) => 4,
                 Arg::Map(_) => 128,
             };
-            match context.api.parameter_bytes(function, k) {
-                None => return Ok(()),
-                Some(Some(bytes)) if bytes == given => {}
-                Some(found) => {
-                    let found = found.map_or("none".to_string(), |bytes| format!("one of {bytes} bytes"));
-                    return Err(format!("parameter {k} of {given} bytes is passed, the kernel has {found}"));
-                }
-            }
+            let found = match context.api.parameter_bytes(function, k)? {
+                ParameterBytes::Unknown => return Ok(()),
+                ParameterBytes::Some(bytes) if bytes == given => continue,
+                ParameterBytes::Some(bytes) => format!("one of {bytes} bytes"),
+                ParameterBytes::None => "none".to_string(),
+            };
+            return refused(format!("parameter {k} of {given} bytes is passed, the kernel has {found}"));
         }
-        if let Some(Some(bytes)) = context.api.parameter_bytes(function, args.len()) {
-            return Err(format!("{} parameters are passed, the kernel has one more of {bytes} bytes", args.len()));
+        if let ParameterBytes::Some(bytes) = context.api.parameter_bytes(function, args.len())? {
+            return refused(format!("{} parameters are passed, the kernel has one more of {bytes} bytes", args.len()));
         }
     }
     Ok(())

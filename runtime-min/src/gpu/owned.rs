@@ -86,7 +86,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // Nothing can be done about an answer here, nor in the owners below.
+        // Nothing can be done about an answer here, nor in the owners below, which try even where the context is lost.
         let _ = self.api.primary_release(self.device);
     }
 }
@@ -155,9 +155,8 @@ impl DeviceMemory {
 
 impl Drop for DeviceMemory {
     fn drop(&mut self) {
-        if self.address != 0
-            && let Ok(_entered) = self.context.enter()
-        {
+        if self.address != 0 {
+            let _entered = self.context.enter();
             let _ = self.context.api.free(self.address);
         }
     }
@@ -209,9 +208,8 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Ok(_entered) = self.context.enter() {
-            let _ = self.context.api.destroy_stream(self.handle);
-        }
+        let _entered = self.context.enter();
+        let _ = self.context.api.destroy_stream(self.handle);
     }
 }
 
@@ -238,9 +236,8 @@ macro_rules! owners {
 
             impl Drop for $name {
                 fn drop(&mut self) {
-                    if let Ok(_entered) = self.context.enter() {
-                        let _ = self.context.api.$destroy(self.handle);
-                    }
+                    let _entered = self.context.enter();
+                    let _ = self.context.api.$destroy(self.handle);
                 }
             }
         )*

@@ -76,24 +76,26 @@ impl Params {
         self.pointers.iter_mut().zip(starts).for_each(|(pointer, start)| *pointer = base + start * 8);
         &mut self.pointers
     }
-
-    /// The words of parameter `index`.
-    #[cfg(test)]
-    pub fn words(&self, index: usize, count: usize) -> Vec<u64> {
-        let start = self.starts[index];
-        (start..start + count).map(|k| self.lines[k / 8].0[k % 8]).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The words of parameter `index`.
+    fn words(params: &Params, index: usize, count: usize) -> Vec<u64> {
+        let start = params.starts[index];
+        (start..start + count).map(|k| params.lines[k / 8].0[k % 8]).collect()
+    }
+
     #[test]
     fn parameters_lie_where_their_pointers_say() {
         let mut params = Params::new(3);
         assert!(params.push(7) && params.push_map(&TensorMapBytes([9; 16])) && params.push(8));
-        assert_eq!((params.words(0, 1), params.words(1, 16), params.words(2, 1)), (vec![7], vec![9; 16], vec![8]));
+        assert_eq!(
+            (words(&params, 0, 1), words(&params, 1, 16), words(&params, 2, 1)),
+            (vec![7], vec![9; 16], vec![8])
+        );
         let pointers = params.pointers().to_vec();
         assert_eq!(pointers.len(), MOST);
         assert_eq!((pointers[1] - pointers[0], pointers[1] % 64, pointers[2] - pointers[1]), (64, 0, 128));

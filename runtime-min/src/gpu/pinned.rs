@@ -144,10 +144,11 @@ impl Drop for Pinned {
         if self.len == 0 {
             return;
         }
-        // Where waiting fails the device's context is lost, and its copies have stopped.
-        if let Ok(_entered) = self.context.enter() {
+        let entered = self.context.enter();
+        // Where this fails the context is lost and its copies have stopped; else the driver waits as it takes the memory back.
+        if entered.is_ok() {
             let _ = self.settle();
-            let _ = self.context.api.free_host(self.start);
         }
+        let _ = self.context.api.free_host(self.start);
     }
 }

@@ -1,0 +1,7 @@
+//! The GPU runtime over a driver that stands in for the real one: whole programs, and failures at every call.
+
+mod faults;
+mod kernels;
+mod programs;
+mod refusals;
+mod runs;

@@ -1,0 +1,212 @@
+//! Programs of the tests, built from tables as a generator would.
+
+use std::borrow::Cow;
+
+use crate::datum::DType;
+use crate::error::Node;
+use crate::gpu::program::*;
+use crate::gpu_tests::kernels::TEXT;
+
+/// Tables under construction.
+pub struct Build {
+    pub program: Program,
+    sizes: Vec<SizeOp>,
+    buffers: Vec<Buffer>,
+    steps: Vec<Step>,
+}
+
+pub const NONE: Memory = Memory { bytes: None, most: None };
+
+impl Build {
+    pub fn new(name: &'static str) -> Build {
+        let module = Module { name: "all", ptx: Cow::Borrowed(TEXT), cubins: Cow::Borrowed(&[]) };
+        let entries = ["add", "double", "positive", "below", "trap", "divide", "mapped"];
+        let kernels = entries.map(|entry| Kernel {
+            module: 0,
+            entry,
+            block: [32, 1, 1],
+            cluster: [1, 1, 1],
+            shared_limit: 0,
+            cooperative: false,
+            dependent: true,
+        });
+        let program = Program {
+            name,
+            target: Target { capability: 80, specific: false },
+            sizes: Cow::default(),
+            prepared: 0,
+            slots: 0,
+            bounds: Cow::default(),
+            guards: Cow::default(),
+            inputs: Cow::default(),
+            outputs: Cow::default(),
+            states: Cow::default(),
+            arena: NONE,
+            buffers: Cow::default(),
+            objects: 0,
+            constants: 0,
+            modules: vec![module].into(),
+            kernels: kernels.to_vec().into(),
+            maps: Cow::default(),
+            nodes: vec![Node { name: "n0", op: "First" }, Node { name: "n1", op: "Second" }].into(),
+            steps: Cow::default(),
+            body: Span::default(),
+            points: Cow::default(),
+        };
+        Build { program, sizes: Vec::new(), buffers: Vec::new(), steps: Vec::new() }
+    }
+
+    pub fn size(&mut self, op: SizeOp) -> Size {
+        self.sizes.push(op);
+        Size(self.sizes.len() as u32 - 1)
+    }
+
+    pub fn constant(&mut self, value: i64) -> Size {
+        self.size(SizeOp::Const(value))
+    }
+
+    pub fn buffer(&mut self, bytes: Size, place: Place) -> Buf {
+        self.buffers.push(Buffer { bytes, place });
+        Buf(self.buffers.len() as u32 - 1)
+    }
+
+    pub fn input(&mut self, name: &'static str, dims: &[Size], memory: Memory) {
+        let port = InputPort { name, expected: "f32 [n]", dtype: Some(DType::F32), dims: dims.to_vec().into(), memory };
+        self.program.inputs.to_mut().push(port);
+    }
+
+    pub fn output(&mut self, name: &'static str, dtype: DType, dims: &[Size], buffer: Buf, memory: Memory) {
+        let port = OutputPort { name, dtype: Some(dtype), dims: dims.to_vec().into(), buffer, memory };
+        self.program.outputs.to_mut().push(port);
+    }
+
+    pub fn step(&mut self, action: Action) -> u32 {
+        let node = u32::from(!self.steps.is_empty());
+        self.steps.push(Step { action, node });
+        self.steps.len() as u32 - 1
+    }
+
+    /// A launch of one CTA of the entry at this position.
+    pub fn launch(&mut self, kernel: u32, one: Size, zero: Size, args: Vec<Arg>) -> u32 {
+        self.step(Action::Launch { kernel, grid: [one; 3], shared: zero, args: args.into() })
+    }
+
+    /// All sizes so far need no slot.
+    pub fn prepared(&mut self) {
+        self.program.prepared = self.sizes.len() as u32;
+    }
+
+    pub fn finish(mut self, body: Span) -> Program {
+        self.program.body = body;
+        self.program.sizes = self.sizes.into();
+        self.program.buffers = self.buffers.into();
+        self.program.steps = self.steps.into();
+        self.program
+    }
+}
+
+pub const ADD: u32 = 0;
+pub const DOUBLE: u32 = 1;
+pub const POSITIVE: u32 = 2;
+pub const BELOW: u32 = 3;
+pub const TRAP: u32 = 4;
+pub const DIVIDE: u32 = 5;
+pub const MAPPED: u32 = 6;
+
+/// `y = 2 (x + w)` over n elements, n from 0 to 16, in two launches, a clear and a copy. Graphs at 4 elements.
+pub fn chain() -> Program {
+    let mut b = Build::new("chain");
+    let n = b.size(SizeOp::InputDim { input: 0, axis: 0 });
+    let (four, zero, one) = (b.constant(4), b.constant(0), b.constant(1));
+    let bytes = b.size(SizeOp::Mul(n, four));
+    let grid = b.size(SizeOp::Min(n, one));
+    let second = b.constant(256);
+    let arena = b.constant(512);
+    b.prepared();
+    let memory = Memory { bytes: Some(bytes), most: Some(64) };
+    b.input("x", &[n], memory);
+    b.program.bounds = vec![Bound { symbol: "n", value: n, lo: 0, hi: Some(16) }].into();
+    b.program.arena = Memory { bytes: Some(arena), most: Some(512) };
+    let x = b.buffer(bytes, Place::Input(0));
+    let w = b.buffer(bytes, Place::Weight { offset: 256, bytes: 64 });
+    let sum = b.buffer(bytes, Place::Arena { offset: zero });
+    let twice = b.buffer(bytes, Place::Arena { offset: second });
+    let y = b.buffer(bytes, Place::Output(0));
+    b.output("y", DType::F32, &[n], y, memory);
+    let at = |buffer| View { buffer, offset: zero };
+    b.step(Action::Clear { to: at(twice), bytes });
+    let args = vec![Arg::Read(at(x)), Arg::Read(at(w)), Arg::Write(at(sum)), Arg::Size64(n)];
+    b.launch(ADD, grid, zero, args);
+    let args = vec![Arg::Read(at(sum)), Arg::Write(at(twice)), Arg::Size64(n)];
+    b.launch(DOUBLE, grid, zero, args);
+    b.step(Action::Copy { from: at(twice), to: at(y), bytes });
+    b.program.points = vec![Point { dims: Cow::Borrowed(&[4]) }].into();
+    b.finish(Span { start: 0, end: 4 })
+}
+
+/// The weights of [`chain`]: 1, 2, 3 … behind a header.
+pub fn weights() -> Vec<u8> {
+    let mut out = vec![0; 256];
+    out.extend((1..=16).flat_map(|k| (k as f32).to_le_bytes()));
+    out
+}
+
+/// Doubles x in place of a growing output as often as x has positive elements, at most `limit` times and while its first
+/// element is below 100; counts calls in a state. Outputs: the values, the number of rounds.
+pub fn rounds() -> Program {
+    let mut b = Build::new("rounds");
+    let n = b.size(SizeOp::InputDim { input: 0, axis: 0 });
+    let (four, zero, one, eight) = (b.constant(4), b.constant(0), b.constant(1), b.constant(8));
+    let bytes = b.size(SizeOp::Mul(n, four));
+    let (flag, arena, hundred) = (b.constant(64), b.constant(128), b.constant(100));
+    b.prepared();
+    let positives = b.size(SizeOp::Slot(0));
+    let length = b.size(SizeOp::Mul(positives, four));
+    let round = b.size(SizeOp::Slot(1));
+    let ran = b.size(SizeOp::Slot(2));
+    let few = b.size(SizeOp::Le(round, eight));
+    b.program.slots = 3;
+    let memory = Memory { bytes: Some(bytes), most: None };
+    b.input("x", &[n], memory);
+    b.program.arena = Memory { bytes: Some(arena), most: None };
+    b.program.guards = vec![Guard { holds: few, what: "at most 8 rounds", node: Some(1) }].into();
+    b.program.states = vec![Memory { bytes: Some(four), most: Some(4) }].into();
+    let x = b.buffer(bytes, Place::Input(0));
+    let count = b.buffer(eight, Place::Arena { offset: zero });
+    let go = b.buffer(one, Place::Arena { offset: flag });
+    let grown = b.buffer(length, Place::Output(0));
+    let calls = b.buffer(four, Place::State(0));
+    b.output("kept", DType::F32, &[positives], grown, NONE);
+    b.output("calls", DType::F32, &[], calls, NONE);
+    let at = |buffer| View { buffer, offset: zero };
+    let set = |slot, symbol, start: Size, end: Size| Set {
+        slot,
+        symbol,
+        lo: 0,
+        hi: Some(12),
+        then: Span { start: start.0, end: end.0 + 1 },
+    };
+    b.launch(POSITIVE, one, zero, vec![Arg::Read(at(x)), Arg::Write(at(count)), Arg::Size64(n)]);
+    b.step(Action::ReadBack { from: at(count), scalar: Scalar::I64, set: set(0, "positives", positives, length) });
+    b.step(Action::Grow { buffer: grown, bytes: length });
+    b.step(Action::Copy { from: at(x), to: at(grown), bytes: length });
+    // Before the loop its condition must be there.
+    b.launch(BELOW, one, zero, vec![Arg::Read(at(x)), Arg::Write(at(go)), Arg::Size64(hundred)]);
+    let looped = b.step(Action::Loop {
+        counter: set(1, "round", round, few),
+        trip: Some(positives),
+        limit: None,
+        condition: Some(at(go)),
+        first: Cow::default(),
+        body: Span { start: 8, end: 11 },
+        next: Cow::default(),
+        count: Some(Set { then: Span { start: ran.0, end: ran.0 + 1 }, ..set(2, "ran", ran, ran) }),
+    });
+    b.launch(ADD, one, zero, vec![Arg::Read(at(calls)), Arg::Read(at(x)), Arg::Write(at(calls)), Arg::Size64(one)]);
+    let last = b.step(Action::Check { guard: 0 });
+    assert_eq!((looped, last), (5, 7));
+    b.step(Action::Check { guard: 0 });
+    b.launch(DOUBLE, one, zero, vec![Arg::Read(at(grown)), Arg::Write(at(grown)), Arg::Size64(positives)]);
+    b.launch(BELOW, one, zero, vec![Arg::Read(at(grown)), Arg::Write(at(go)), Arg::Size64(hundred)]);
+    b.finish(Span { start: 0, end: 8 })
+}

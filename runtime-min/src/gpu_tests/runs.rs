@@ -1,0 +1,182 @@
+//! Whole programs: results, graphs, what is patched, what is taken from the system.
+
+use std::sync::Arc;
+
+use super::kernels::device;
+use super::programs::*;
+use crate::gpu::engine::GpuEngine;
+use crate::gpu::options::{EngineOptions, NoHost};
+use crate::gpu::program::*;
+use crate::gpu::session::{DeviceInput, GpuSession, HostInput, HostValue};
+use crate::stand_in::{Leaks, Script, StandIn};
+use crate::weights::Weights;
+
+pub fn load(driver: &StandIn, program: Program, options: EngineOptions) -> Result<GpuEngine, crate::error::Error> {
+    let weights = Weights::Embedded(Box::leak(weights().into_boxed_slice()));
+    GpuEngine::load(driver.table(), program, weights, Arc::new(NoHost), options)
+}
+
+pub fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+pub fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks(4).map(|c| f32::from_le_bytes(c.try_into().unwrap())).collect()
+}
+
+pub fn infer(session: &mut GpuSession, x: &[f32]) -> Result<Vec<f32>, crate::error::Error> {
+    let data = bytes(x);
+    session.infer(&[HostInput { dims: &[x.len()], value: HostValue::Bytes(&data) }])?;
+    let (found, dims) = session.output::<1>(0).map_err(|e| e.at_border())?;
+    assert_eq!(dims[0] * 4, found.len());
+    Ok(floats(found))
+}
+
+fn start() -> StandIn {
+    StandIn::new(device(), Script::default())
+}
+
+fn expected(x: &[f32]) -> Vec<f32> {
+    x.iter().zip(1..).map(|(x, k)| 2.0 * (x + k as f32)).collect()
+}
+
+#[test]
+fn prepared_shapes_are_launched_as_graphs_and_others_step_by_step() {
+    let driver = start();
+    let engine = load(&driver, chain(), EngineOptions::default()).unwrap();
+    let mut session = engine.session().unwrap();
+    let x = [1.0, -2.0, 0.5, 8.0, 3.0];
+    assert_eq!(infer(&mut session, &x[..4]).unwrap(), expected(&x[..4]));
+    let counts = driver.counts();
+    assert_eq!((counts.graph_launches, counts.instantiations, counts.patched_nodes), (1, 1, 0));
+    assert_eq!(infer(&mut session, &x).unwrap(), expected(&x));
+    assert_eq!(infer(&mut session, &[]).unwrap(), expected(&[]));
+    assert_eq!(driver.counts().graph_launches, 1);
+    session.prepare(&[&[5]]).unwrap();
+    assert_eq!(infer(&mut session, &x).unwrap(), expected(&x));
+    assert_eq!(driver.counts().graph_launches, 2);
+    assert_eq!(driver.counts().dependent_launches, 3);
+}
+
+#[test]
+fn a_session_with_its_memory_takes_nothing_more() {
+    let driver = start();
+    let engine = load(&driver, chain(), EngineOptions::default()).unwrap();
+    let mut session = engine.session().unwrap();
+    let before = driver.counts();
+    for n in [4, 16, 0, 7, 4] {
+        let x = vec![1.5; n];
+        assert_eq!(infer(&mut session, &x).unwrap(), expected(&x));
+    }
+    let after = driver.counts();
+    assert_eq!((after.allocations, after.modules), (before.allocations, before.modules));
+    assert_eq!(after.synchronizations, before.synchronizations + 5);
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let driver = start();
+    let engine = load(&driver, chain(), EngineOptions::default().with_profile()).unwrap();
+    let mut sessions = [engine.session().unwrap(), engine.session().unwrap()];
+    drop(engine);
+    for session in &mut sessions {
+        assert_eq!(infer(session, &[1.0]).unwrap(), [4.0]);
+    }
+    assert!(driver.leaks().device_bytes > 0);
+    drop(sessions);
+    assert_eq!(driver.leaks(), Leaks::default());
+}
+
+/// Calls on a caller's memory change the nodes that hold an address of inputs or outputs, and no others.
+#[test]
+fn other_addresses_patch_only_their_nodes() {
+    let driver = start();
+    let engine = load(&driver, chain(), EngineOptions::default()).unwrap();
+    let mut session = engine.session().unwrap();
+    let x = [1.0, 2.0, 3.0, 4.0];
+    let (input, output) = driver.executor(|device| {
+        let (input, output) = (device.alloc(16), device.alloc(16));
+        assert!(device.write(input, &bytes(&x)));
+        (input, output)
+    });
+    let stream = driver.foreign_stream();
+    let call = |session: &mut GpuSession, output: u64| {
+        let inputs = [DeviceInput { dims: &[4], address: input }];
+        // SAFETY: both are memory of the device, of 16 bytes.
+        #[allow(unsafe_code, reason = "the function under test")]
+        unsafe { session.enqueue(stream, &inputs, &[output]) }.unwrap();
+        driver.counts().patched_nodes
+    };
+    assert_eq!(call(&mut session, output), 2);
+    assert_eq!(call(&mut session, output), 2);
+    // The next call on the session's own stream waits for the caller's.
+    assert_eq!(infer(&mut session, &x).unwrap(), expected(&x));
+    assert_eq!(driver.counts().patched_nodes, 4);
+    let found = driver.executor(|device| device.read(output, 16)).unwrap();
+    assert_eq!(floats(&found), expected(&x));
+    // Without an address the output stays in the session's memory.
+    call(&mut session, 0);
+    assert_eq!(infer(&mut session, &x).unwrap(), expected(&x));
+    let own = session.output_address(0);
+    assert_eq!(floats(&driver.executor(|device| device.read(own, 16)).unwrap()), expected(&x));
+    drop((session, engine));
+    assert_eq!(driver.leaks().misuse, Vec::<String>::new());
+}
+
+#[test]
+fn loops_read_back_and_states_stay() {
+    let driver = start();
+    let engine = load(&driver, rounds(), EngineOptions::default()).unwrap();
+    let mut session = engine.session().unwrap();
+    let mut check = |x: &[f32], kept: &[f32], calls: f32| {
+        assert_eq!(infer(&mut session, x).unwrap(), kept, "{x:?}");
+        let (found, []) = session.output(1).unwrap();
+        assert_eq!(floats(found), [calls], "{x:?}");
+    };
+    check(&[3.0, 1.0, -5.0], &[12.0, 4.0], 3.0);
+    check(&[5.0; 7], &[160.0; 7], 8.0);
+    check(&[-1.0], &[], 7.0);
+    session.reset_states().unwrap();
+    drop((session, engine));
+    assert_eq!(driver.leaks(), Leaks::default());
+}
+
+#[test]
+fn poison_does_not_reach_results() {
+    let driver = start();
+    let engine = load(&driver, chain(), EngineOptions::default().with_poison()).unwrap();
+    let mut session = engine.session().unwrap();
+    assert_eq!(infer(&mut session, &[1.0, 2.0, 3.0, 4.0]).unwrap(), expected(&[1.0, 2.0, 3.0, 4.0]));
+}
+
+#[test]
+fn times_are_taken_by_step() {
+    let driver = start();
+    let engine = load(&driver, chain(), EngineOptions::default().with_profile()).unwrap();
+    let mut session = engine.session().unwrap();
+    infer(&mut session, &[1.0; 4]).unwrap();
+    let half = std::time::Duration::from_micros(500);
+    let times: Vec<(&str, bool)> = session.profile().iter().map(|(node, t)| (node.op, *t == half)).collect();
+    assert_eq!(times, [("First", true), ("Second", true), ("Second", true), ("Second", true)]);
+    assert_eq!(driver.counts().graph_launches, 0);
+}
+
+#[test]
+fn sessions_run_on_several_threads() {
+    let driver = start();
+    let engine = load(&driver, chain(), EngineOptions::default()).unwrap();
+    std::thread::scope(|scope| {
+        for k in 0..4 {
+            let engine = engine.clone();
+            scope.spawn(move || {
+                let mut session = engine.session().unwrap();
+                for n in 1..9 {
+                    let x = vec![k as f32; n];
+                    assert_eq!(infer(&mut session, &x).unwrap(), expected(&x));
+                }
+            });
+        }
+    });
+    drop(engine);
+    assert_eq!(driver.leaks(), Leaks::default());
+}

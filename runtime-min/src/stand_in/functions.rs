@@ -1,0 +1,746 @@
+//! The driver's functions over the stand-in's state.
+
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+
+use super::world::{CONTEXT, CONTEXTS, Capture, Function, Work, World, with};
+use super::{MapFields, machine_code};
+use crate::gpu::driver::{
+    Address, Code, ContextHandle, DeviceId, DriverTable, EventHandle, FunctionHandle, GraphExecHandle, GraphHandle,
+    GraphNodeHandle, KernelNodeParams, Later, LaunchConfig, LinkHandle, Memcpy3d, MemsetParams, ModuleHandle,
+    StreamHandle, TensorMapBytes, numbers,
+};
+use crate::gpu::kernel_calls::LaunchShape;
+
+/// The stand-in's table.
+pub static TABLE: DriverTable = DriverTable {
+    init,
+    driver_get_version,
+    device_get_count,
+    device_get,
+    device_get_name,
+    device_get_attribute,
+    device_total_mem,
+    device_get_uuid,
+    primary_ctx_retain,
+    primary_ctx_release,
+    ctx_push_current,
+    ctx_pop_current,
+    mem_get_info,
+    mem_alloc,
+    mem_free,
+    mem_host_alloc,
+    mem_free_host,
+    mem_host_get_device_pointer,
+    pointer_get_attribute,
+    memcpy_htod_async,
+    memcpy_dtoh_async,
+    memcpy_dtod_async,
+    memset_d8_async,
+    memset_d32_async,
+    stream_create,
+    stream_destroy,
+    stream_synchronize,
+    stream_query,
+    stream_wait_event,
+    stream_begin_capture,
+    stream_end_capture,
+    stream_is_capturing,
+    stream_get_capture_info,
+    event_create,
+    event_record,
+    event_synchronize,
+    event_elapsed_time,
+    event_destroy,
+    module_load_data_ex,
+    module_unload,
+    module_get_function,
+    func_get_attribute,
+    func_set_attribute,
+    launch_kernel_ex,
+    occupancy_blocks,
+    occupancy_clusters,
+    graph_instantiate,
+    graph_upload,
+    graph_launch,
+    graph_exec_kernel_set_params,
+    graph_exec_memcpy_set_params,
+    graph_exec_memset_set_params,
+    graph_exec_destroy,
+    graph_destroy,
+    link_create,
+    link_add_data,
+    link_complete,
+    link_destroy,
+    tensor_map_encode_tiled,
+    tensor_map_encode_im2col,
+    get_error_name,
+    get_error_string,
+    later: Later { func_get_param_info: Some(func_get_param_info), func_load: Some(func_load) },
+};
+
+/// What a function needs before it does anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    Context,
+    /// Gives something back: does so even where it answers with an error.
+    Release,
+}
+
+/// Counts the call, lets it fail if the script says so, else does it.
+fn call(name: &'static str, needs: Needs, act: impl FnOnce(&mut World) -> Code) -> Code {
+    with(|world| {
+        world.counts.calls += 1;
+        let mut code = world.lost.unwrap_or(0);
+        if let Some((n, failure)) = world.script.fail
+            && n == world.counts.calls
+        {
+            world.failed = Some(name);
+            code = failure;
+            if crate::gpu::engine::is_sticky(failure) {
+                world.lost = Some(failure);
+            }
+        }
+        if needs == Needs::Context && CONTEXTS.with_borrow(Vec::is_empty) {
+            world.wrong(format!("{name} without a context"));
+            return 201;
+        }
+        if code == 0 || needs == Needs::Release {
+            let done = act(world);
+            code = if code == 0 { done } else { code };
+        }
+        code
+    })
+}
+
+/// # Safety
+/// The pointer is valid for a value.
+unsafe fn put<T>(pointer: *mut T, value: T) {
+    // SAFETY: the caller's promise.
+    unsafe { pointer.write(value) }
+}
+
+macro_rules! functions {
+    ($($name:ident $needs:ident ($world:pat, $($arg:ident: $ty:ty),*) $body:block)*) => {
+        $(
+            unsafe extern "C" fn $name($($arg: $ty),*) -> Code {
+                call(stringify!($name), Needs::$needs, |$world| {
+                    #[allow(unused_unsafe, reason = "some bodies need none")]
+                    // SAFETY: the caller keeps the contract of the driver's function of this name.
+                    unsafe { $body }
+                })
+            }
+        )*
+    };
+}
+
+functions! {
+    init Nothing (world, _flags: c_uint) { if world.script.devices == 0 { numbers::NO_DEVICE } else { 0 } }
+    driver_get_version Nothing (world, out: *mut c_int) { put(out, world.script.version); 0 }
+    device_get_count Nothing (world, out: *mut c_int) { put(out, world.script.devices); 0 }
+    device_get Nothing (world, out: *mut DeviceId, ordinal: c_int) {
+        put(out, ordinal);
+        if ordinal < world.script.devices { 0 } else { 101 }
+    }
+    device_get_name Nothing (_, out: *mut c_char, _length: c_int, _device: DeviceId) {
+        for (k, byte) in b"Stand-in\0".iter().enumerate() {
+            put(out.add(k), *byte as c_char);
+        }
+        0
+    }
+    device_get_attribute Nothing (world, out: *mut c_int, attribute: c_uint, _device: DeviceId) {
+        let script = &world.script;
+        put(out, match attribute {
+            numbers::ATTRIBUTE_MULTIPROCESSORS => script.multiprocessors,
+            numbers::ATTRIBUTE_MAJOR => script.capability / 10,
+            numbers::ATTRIBUTE_MINOR => script.capability % 10,
+            numbers::ATTRIBUTE_COOPERATIVE => 1,
+            numbers::ATTRIBUTE_SHARED_LIMIT => script.shared_limit,
+            _ => 0,
+        });
+        0
+    }
+    device_total_mem Nothing (world, out: *mut usize, _device: DeviceId) { put(out, world.script.memory); 0 }
+    device_get_uuid Nothing (_, out: *mut [u8; 16], _device: DeviceId) { put(out, [7; 16]); 0 }
+    primary_ctx_retain Nothing (world, out: *mut ContextHandle, _device: DeviceId) {
+        world.contexts += 1;
+        put(out, ContextHandle(CONTEXT));
+        0
+    }
+    primary_ctx_release Release (world, _device: DeviceId) {
+        world.contexts -= 1;
+        if world.contexts < 0 {
+            world.wrong("a context is released twice");
+        }
+        0
+    }
+    ctx_push_current Nothing (world, context: ContextHandle) {
+        CONTEXTS.with_borrow_mut(|stack| stack.push(context.0));
+        world.pushed += 1;
+        0
+    }
+    ctx_pop_current Release (world, out: *mut ContextHandle) {
+        let popped = CONTEXTS.with_borrow_mut(Vec::pop);
+        put(out, ContextHandle(popped.unwrap_or(0)));
+        world.pushed -= 1;
+        if popped.is_none() {
+            world.wrong("no context to pop");
+        }
+        0
+    }
+    mem_get_info Context (world, free: *mut usize, total: *mut usize) {
+        let taken: usize = world.device.values().sum();
+        put(free, world.script.memory.saturating_sub(taken));
+        put(total, world.script.memory);
+        0
+    }
+    mem_alloc Context (world, out: *mut Address, bytes: usize) {
+        let taken: usize = world.device.values().sum();
+        if bytes == 0 {
+            return numbers::INVALID_VALUE;
+        }
+        let thread = std::thread::current().id();
+        if world.captures.values().any(|capture| capture.thread == thread) {
+            world.wrong("memory is taken while a stream captures");
+            return 900;
+        }
+        if taken.saturating_add(bytes) > world.script.memory {
+            return numbers::OUT_OF_MEMORY;
+        }
+        world.counts.allocations += 1;
+        let address = world.executor.alloc(bytes);
+        world.device.insert(address, bytes);
+        put(out, address);
+        0
+    }
+    mem_free Release (world, address: Address) {
+        let code = if world.lost.is_some() { 0 } else { world.run_all() };
+        if world.device.remove(&address).is_none() || !world.executor.free(address) {
+            world.wrong("device memory is freed twice");
+        }
+        code
+    }
+    mem_host_alloc Context (world, out: *mut *mut c_void, bytes: usize, _flags: c_uint) {
+        world.counts.allocations += 1;
+        let mut block = vec![0xAB; bytes].into_boxed_slice();
+        let pointer = block.as_mut_ptr();
+        world.host.insert(pointer as usize, block);
+        put(out, pointer.cast());
+        0
+    }
+    mem_free_host Release (world, pointer: *mut c_void) {
+        let code = if world.lost.is_some() { 0 } else { world.run_all() };
+        if world.host.remove(&(pointer as usize)).is_none() {
+            world.wrong("host memory is freed twice");
+        }
+        code
+    }
+    mem_host_get_device_pointer Context (_, out: *mut Address, pointer: *mut c_void, _flags: c_uint) {
+        put(out, pointer as Address);
+        0
+    }
+    pointer_get_attribute Context (world, out: *mut c_void, _attribute: c_uint, address: Address) {
+        let known = world.device.range(..=address).next_back();
+        let inside = known.is_some_and(|(start, bytes)| address < start + *bytes as Address);
+        put(out.cast::<c_uint>(), numbers::MEMORY_DEVICE);
+        if inside { 0 } else { numbers::INVALID_VALUE }
+    }
+    memcpy_htod_async Context (world, to: Address, from: *const c_void, bytes: usize, stream: StreamHandle) {
+        if world.is_pinned(from as usize, bytes) {
+            return world.give(stream.0, Work::Upload { to, from: from as usize, bytes });
+        }
+        // Memory that is not page-locked is staged before the call returns.
+        let bytes = std::slice::from_raw_parts(from.cast::<u8>(), bytes).to_vec();
+        world.give(stream.0, Work::Write { to, bytes })
+    }
+    memcpy_dtoh_async Context (world, to: *mut c_void, from: Address, bytes: usize, stream: StreamHandle) {
+        world.give(stream.0, Work::Download { to: to as usize, from, bytes })
+    }
+    memcpy_dtod_async Context (world, to: Address, from: Address, bytes: usize, stream: StreamHandle) {
+        world.give(stream.0, Work::Copy { to, from, bytes })
+    }
+    memset_d8_async Context (world, to: Address, value: u8, count: usize, stream: StreamHandle) {
+        world.give(stream.0, Work::Fill { to, word: u32::from(value), width: 1, count })
+    }
+    memset_d32_async Context (world, to: Address, word: c_uint, count: usize, stream: StreamHandle) {
+        world.give(stream.0, Work::Fill { to, word, width: 4, count })
+    }
+    stream_create Context (world, out: *mut StreamHandle, _flags: c_uint) {
+        let stream = world.handle();
+        world.streams.insert(stream, std::collections::VecDeque::new());
+        put(out, StreamHandle(stream));
+        0
+    }
+    stream_destroy Release (world, stream: StreamHandle) {
+        let code = if world.lost.is_some() { 0 } else { world.run(stream.0) };
+        if world.captures.contains_key(&stream.0) {
+            world.wrong("a stream is destroyed that captures");
+        }
+        if world.streams.remove(&stream.0).is_none() {
+            world.wrong("a stream is destroyed twice");
+        }
+        code
+    }
+    stream_synchronize Context (world, stream: StreamHandle) {
+        world.counts.synchronizations += 1;
+        if world.captures.contains_key(&stream.0) {
+            world.wrong("a stream is waited for while it captures");
+            return 900;
+        }
+        world.run(stream.0)
+    }
+    stream_query Context (world, stream: StreamHandle) { world.run(stream.0) }
+    stream_wait_event Context (world, stream: StreamHandle, event: EventHandle, _flags: c_uint) {
+        world.wait(stream.0, event.0)
+    }
+    stream_begin_capture Context (world, stream: StreamHandle, _mode: c_uint) {
+        let thread = std::thread::current().id();
+        let capture = Capture { thread, nodes: Vec::new(), last: Box::new(0) };
+        if world.captures.insert(stream.0, capture).is_some() {
+            world.wrong("a stream captures twice at once");
+            return 900;
+        }
+        0
+    }
+    stream_end_capture Release (world, stream: StreamHandle, out: *mut GraphHandle) {
+        put(out, GraphHandle(0));
+        let Some(capture) = world.captures.remove(&stream.0) else {
+            world.wrong("a capture ends that has not begun");
+            return 901;
+        };
+        // Where the call fails by the script the capture is void.
+        if world.failed == Some("stream_end_capture") || world.lost.is_some() {
+            return 901;
+        }
+        let graph = world.handle();
+        world.graphs.insert(graph, capture.nodes);
+        put(out, GraphHandle(graph));
+        0
+    }
+    stream_is_capturing Context (world, stream: StreamHandle, out: *mut c_uint) {
+        put(out, c_uint::from(world.captures.contains_key(&stream.0)));
+        0
+    }
+    stream_get_capture_info Context (
+        world,
+        stream: StreamHandle,
+        status: *mut c_uint,
+        _id: *mut u64,
+        _graph: *mut GraphHandle,
+        last: *mut *const GraphNodeHandle,
+        count: *mut usize
+    ) {
+        put(status, c_uint::from(world.captures.contains_key(&stream.0)));
+        if let Some(capture) = world.captures.get(&stream.0) {
+            put(last, (&raw const *capture.last).cast());
+            put(count, capture.nodes.len().min(1));
+        }
+        0
+    }
+    event_create Context (world, out: *mut EventHandle, _flags: c_uint) {
+        let event = world.handle();
+        world.events.insert(event, super::world::Event::default());
+        put(out, EventHandle(event));
+        0
+    }
+    event_record Context (world, event: EventHandle, stream: StreamHandle) { world.record(event.0, stream.0) }
+    event_synchronize Context (world, event: EventHandle) {
+        let turn = world.event_turn(event.0);
+        world.happen(event.0, turn)
+    }
+    event_elapsed_time Context (_, out: *mut f32, _start: EventHandle, _end: EventHandle) { put(out, 0.5); 0 }
+    event_destroy Release (world, event: EventHandle) {
+        if world.events.remove(&event.0).is_none() {
+            world.wrong("an event is destroyed twice");
+        }
+        0
+    }
+    module_load_data_ex Context (
+        world,
+        out: *mut ModuleHandle,
+        image: *const c_void,
+        count: c_uint,
+        options: *mut c_uint,
+        values: *mut *mut c_void
+    ) {
+        match world.executor.load(&text_of(image)) {
+            Ok(module) => {
+                let handle = world.handle();
+                world.modules.insert(handle, module);
+                world.counts.modules += 1;
+                put(out, ModuleHandle(handle));
+                0
+            }
+            Err(log) => {
+                for k in 0..count as usize {
+                    if options.add(k).read() == numbers::JIT_ERROR_LOG {
+                        let buffer: *mut u8 = values.add(k).read().cast();
+                        for (at, byte) in log.bytes().chain([0]).enumerate() {
+                            put(buffer.add(at), byte);
+                        }
+                    }
+                }
+                218
+            }
+        }
+    }
+    module_unload Release (world, module: ModuleHandle) {
+        let code = if world.lost.is_some() { 0 } else { world.run_all() };
+        if world.modules.remove(&module.0).is_none() {
+            world.wrong("a module is unloaded twice");
+        }
+        code
+    }
+    module_get_function Context (world, out: *mut FunctionHandle, module: ModuleHandle, name: *const c_char) {
+        let entry = CStr::from_ptr(name).to_string_lossy().into_owned();
+        let Some(module) = world.modules.get(&module.0).copied() else { return 400 };
+        let Some(params) = world.executor.parameters(module, &entry) else { return 500 };
+        let handle = world.handle();
+        world.functions.insert(handle, Function { module, entry, params, shared_limit: 48 * 1024 });
+        put(out, FunctionHandle(handle));
+        0
+    }
+    func_get_attribute Context (_, out: *mut c_int, _attribute: c_uint, _function: FunctionHandle) { put(out, 0); 0 }
+    func_set_attribute Context (world, function: FunctionHandle, attribute: c_uint, value: c_int) {
+        let shared = attribute == numbers::FUNCTION_SHARED_LIMIT;
+        match world.functions.get_mut(&function.0) {
+            Some(known) if shared => known.shared_limit = value as u32,
+            Some(_) => {}
+            None => return 400,
+        }
+        0
+    }
+    launch_kernel_ex Context (
+        world,
+        config: *const LaunchConfig,
+        function: FunctionHandle,
+        params: *mut *mut c_void,
+        _extra: *mut *mut c_void
+    ) {
+        let config = &*config;
+        let mut shape = LaunchShape { grid: config.grid, block: config.block, shared: config.shared, ..Default::default() };
+        for k in 0..config.count as usize {
+            let attribute = config.attributes.add(k).read();
+            let [x, y, z, ..] = attribute.value;
+            match attribute.id {
+                numbers::LAUNCH_CLUSTER => shape.cluster = [x, y, z],
+                numbers::LAUNCH_COOPERATIVE => shape.cooperative = x != 0,
+                numbers::LAUNCH_DEPENDENT => shape.dependent = x != 0,
+                _ => world.wrong("an unknown attribute of a launch"),
+            }
+        }
+        let Some(known) = world.functions.get(&function.0) else { return 400 };
+        if shape.grid.contains(&0) || shape.shared > known.shared_limit {
+            return numbers::INVALID_VALUE;
+        }
+        let params = packed(known, params);
+        world.counts.launches += 1;
+        world.counts.dependent_launches += u64::from(shape.dependent);
+        world.give(config.stream.0, Work::Launch { function: function.0, shape, params })
+    }
+    occupancy_blocks Context (world, out: *mut c_int, _function: FunctionHandle, _threads: c_int, _shared: usize) {
+        put(out, world.script.resident);
+        0
+    }
+    occupancy_clusters Context (world, out: *mut c_int, _function: FunctionHandle, _config: *const LaunchConfig) {
+        put(out, world.script.resident);
+        0
+    }
+    graph_instantiate Context (world, out: *mut GraphExecHandle, graph: GraphHandle, _flags: u64) {
+        let Some(nodes) = world.graphs.get(&graph.0).cloned() else { return 400 };
+        let exec = world.handle();
+        world.execs.insert(exec, nodes);
+        world.counts.instantiations += 1;
+        put(out, GraphExecHandle(exec));
+        0
+    }
+    graph_upload Context (world, exec: GraphExecHandle, _stream: StreamHandle) {
+        if world.execs.contains_key(&exec.0) { 0 } else { 400 }
+    }
+    graph_launch Context (world, exec: GraphExecHandle, stream: StreamHandle) {
+        let Some(nodes) = world.execs.get(&exec.0).cloned() else { return 400 };
+        world.counts.graph_launches += 1;
+        nodes.into_iter().map(|(_, work)| world.give(stream.0, work)).find(|code| *code != 0).unwrap_or(0)
+    }
+    graph_exec_kernel_set_params Context (
+        world,
+        exec: GraphExecHandle,
+        node: GraphNodeHandle,
+        params: *const KernelNodeParams
+    ) {
+        let given = &*params;
+        let Some(known) = world.functions.get(&given.function.0) else { return 400 };
+        let params = packed(known, given.params);
+        change(world, exec, node, |work| match work {
+            Work::Launch { function, shape, params: old } if *function == given.function.0 => {
+                (shape.grid, shape.block, shape.shared) = (given.grid, given.block, given.shared);
+                *old = params;
+                true
+            }
+            _ => false,
+        })
+    }
+    graph_exec_memcpy_set_params Context (
+        world,
+        exec: GraphExecHandle,
+        node: GraphNodeHandle,
+        params: *const Memcpy3d,
+        _context: ContextHandle
+    ) {
+        let given = &*params;
+        change(world, exec, node, |work| match work {
+            Work::Copy { to, from, bytes } => {
+                (*to, *from, *bytes) = (given.to.device, given.from.device, given.width);
+                true
+            }
+            _ => false,
+        })
+    }
+    graph_exec_memset_set_params Context (
+        world,
+        exec: GraphExecHandle,
+        node: GraphNodeHandle,
+        params: *const MemsetParams,
+        _context: ContextHandle
+    ) {
+        let given = &*params;
+        change(world, exec, node, |work| match work {
+            Work::Fill { to, word, width, count } => {
+                (*to, *word, *width, *count) = (given.to, given.value, given.element_bytes as usize, given.width);
+                true
+            }
+            _ => false,
+        })
+    }
+    graph_exec_destroy Release (world, exec: GraphExecHandle) {
+        if world.execs.remove(&exec.0).is_none() {
+            world.wrong("an executable graph is destroyed twice");
+        }
+        0
+    }
+    graph_destroy Release (world, graph: GraphHandle) {
+        if world.graphs.remove(&graph.0).is_none() {
+            world.wrong("a graph is destroyed twice");
+        }
+        0
+    }
+    link_create Context (
+        world,
+        _count: c_uint,
+        _options: *mut c_uint,
+        _values: *mut *mut c_void,
+        out: *mut LinkHandle
+    ) {
+        let link = world.handle();
+        world.links.insert(link, Vec::new());
+        put(out, LinkHandle(link));
+        0
+    }
+    link_add_data Context (
+        world,
+        state: LinkHandle,
+        _kind: c_uint,
+        data: *mut c_void,
+        _bytes: usize,
+        _name: *const c_char,
+        _count: c_uint,
+        _options: *mut c_uint,
+        _values: *mut *mut c_void
+    ) {
+        let text = text_of(data);
+        match world.executor.load(&text) {
+            Ok(_) => {
+                world.links.insert(state.0, machine_code(&text));
+                0
+            }
+            Err(_) => 218,
+        }
+    }
+    link_complete Context (world, state: LinkHandle, cubin: *mut *mut c_void, bytes: *mut usize) {
+        let Some(code) = world.links.get_mut(&state.0) else { return 400 };
+        put(cubin, code.as_mut_ptr().cast());
+        put(bytes, code.len());
+        0
+    }
+    link_destroy Release (world, state: LinkHandle) {
+        if world.links.remove(&state.0).is_none() {
+            world.wrong("a link is destroyed twice");
+        }
+        0
+    }
+    tensor_map_encode_tiled Context (
+        world,
+        out: *mut TensorMapBytes,
+        element: c_uint,
+        rank: c_uint,
+        address: *mut c_void,
+        extents: *const u64,
+        strides: *const u64,
+        tile: *const c_uint,
+        element_strides: *const c_uint,
+        _interleave: c_uint,
+        swizzle: c_uint,
+        promotion: c_uint,
+        fill: c_uint
+    ) {
+        let rank = rank as usize;
+        let map = MapFields {
+            address: address as Address,
+            element,
+            extents: list(extents, rank),
+            strides: list(strides, rank.saturating_sub(1)),
+            element_strides: list(element_strides, rank),
+            tile: list(tile, rank),
+            swizzle,
+            promotion,
+            fill,
+            ..MapFields::default()
+        };
+        encode(world, out, &map)
+    }
+    tensor_map_encode_im2col Context (
+        world,
+        out: *mut TensorMapBytes,
+        element: c_uint,
+        rank: c_uint,
+        address: *mut c_void,
+        extents: *const u64,
+        strides: *const u64,
+        lower: *const c_int,
+        upper: *const c_int,
+        channels: c_uint,
+        pixels: c_uint,
+        element_strides: *const c_uint,
+        _interleave: c_uint,
+        swizzle: c_uint,
+        promotion: c_uint,
+        fill: c_uint
+    ) {
+        let rank = rank as usize;
+        let map = MapFields {
+            address: address as Address,
+            element,
+            extents: list(extents, rank),
+            strides: list(strides, rank.saturating_sub(1)),
+            element_strides: list(element_strides, rank),
+            lower: list(lower, rank.saturating_sub(2)),
+            upper: list(upper, rank.saturating_sub(2)),
+            channels,
+            pixels,
+            swizzle,
+            promotion,
+            fill,
+            ..MapFields::default()
+        };
+        encode(world, out, &map)
+    }
+    func_get_param_info Context (
+        world,
+        function: FunctionHandle,
+        index: usize,
+        offset: *mut usize,
+        bytes: *mut usize
+    ) {
+        match world.functions.get(&function.0).and_then(|known| known.params.get(index)) {
+            Some((at, size)) => {
+                put(offset, *at);
+                put(bytes, *size);
+                0
+            }
+            None => numbers::INVALID_VALUE,
+        }
+    }
+    func_load Context (world, function: FunctionHandle) {
+        if world.functions.contains_key(&function.0) { 0 } else { 400 }
+    }
+}
+
+unsafe extern "C" fn get_error_name(code: Code, out: *mut *const c_char) -> Code {
+    let name = match code {
+        1 => c"CUDA_ERROR_INVALID_VALUE",
+        2 => c"CUDA_ERROR_OUT_OF_MEMORY",
+        100 => c"CUDA_ERROR_NO_DEVICE",
+        218 => c"CUDA_ERROR_INVALID_PTX",
+        700 => c"CUDA_ERROR_ILLEGAL_ADDRESS",
+        719 => c"CUDA_ERROR_LAUNCH_FAILED",
+        _ => return numbers::INVALID_VALUE,
+    };
+    // SAFETY: the caller's pointer is valid for one pointer.
+    unsafe { put(out, name.as_ptr()) };
+    0
+}
+
+unsafe extern "C" fn get_error_string(_code: Code, out: *mut *const c_char) -> Code {
+    // SAFETY: the caller's pointer is valid for one pointer.
+    unsafe { put(out, c"as the script says".as_ptr()) };
+    0
+}
+
+/// The text of PTX, or inside machine code.
+///
+/// # Safety
+/// The image ends in a zero byte, or is of [`machine_code`].
+unsafe fn text_of(image: *const c_void) -> String {
+    let start: *const u8 = image.cast();
+    // SAFETY: the caller's promise; machine code has its text's length at byte 96.
+    unsafe {
+        let magic = [start.read(), start.add(1).read()];
+        let bytes = if magic == *b"\x7fE" {
+            let length = start.add(96).cast::<u64>().read_unaligned();
+            std::slice::from_raw_parts(start.add(128), length as usize)
+        } else {
+            CStr::from_ptr(start.cast()).to_bytes()
+        };
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+}
+
+/// The parameters as they lie in a kernel's parameter space.
+///
+/// # Safety
+/// There is a pointer for every parameter, valid for its bytes.
+unsafe fn packed(function: &Function, params: *mut *mut c_void) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (k, (offset, bytes)) in function.params.iter().enumerate() {
+        out.resize(out.len().max(offset + bytes), 0);
+        // SAFETY: the caller's promise.
+        let value = unsafe { std::slice::from_raw_parts(params.add(k).read().cast::<u8>(), *bytes) };
+        if let Some(place) = out.get_mut(*offset..offset + bytes) {
+            place.copy_from_slice(value);
+        }
+    }
+    out
+}
+
+/// # Safety
+/// The pointer is valid for so many values.
+unsafe fn list<T: Copy>(start: *const T, count: usize) -> Vec<T> {
+    // SAFETY: the caller's promise.
+    (0..count).map(|k| unsafe { start.add(k).read() }).collect()
+}
+
+/// # Safety
+/// The pointer is valid for a map.
+unsafe fn encode(world: &mut World, out: *mut TensorMapBytes, map: &MapFields) -> Code {
+    let wrong = map.address % 16 != 0 || map.strides.iter().any(|s| s % 16 != 0) || map.extents.contains(&0);
+    world.counts.encodings += 1;
+    // SAFETY: the caller's promise.
+    unsafe { put(out, TensorMapBytes(world.executor.encode(map))) };
+    if wrong { numbers::INVALID_VALUE } else { 0 }
+}
+
+fn change(
+    world: &mut World,
+    exec: GraphExecHandle,
+    node: GraphNodeHandle,
+    set: impl FnOnce(&mut Work) -> bool,
+) -> Code {
+    let nodes = world.execs.get_mut(&exec.0);
+    let found = nodes.and_then(|nodes| nodes.iter_mut().find(|(handle, _)| *handle == node.0));
+    world.counts.patched_nodes += 1;
+    match found.map(|(_, work)| set(work)) {
+        Some(true) => 0,
+        Some(false) => 910,
+        None => 400,
+    }
+}
