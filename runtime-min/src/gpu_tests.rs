@@ -1,5 +1,6 @@
 //! The GPU runtime over a driver that stands in for the real one: whole programs, and failures at every call.
 
+mod arguments;
 mod faults;
 mod kernels;
 mod programs;

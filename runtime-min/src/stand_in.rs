@@ -9,6 +9,7 @@
 #![allow(unsafe_code, reason = "C functions over raw pointers, for tests only")]
 
 mod functions;
+mod kernels;
 mod world;
 
 use std::collections::BTreeMap;

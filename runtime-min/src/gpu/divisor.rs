@@ -66,7 +66,7 @@ mod tests {
             let mut check = |n: u64| {
                 if n <= u64::from(MOST) {
                     assert_eq!(divisor.divide(n as u32), n as u32 / d, "{n} / {d}");
-                    assert!((n * u64::from(divisor.multiplier) >> 32) + n <= u64::from(u32::MAX), "{n} / {d}");
+                    assert!(((n * u64::from(divisor.multiplier)) >> 32) + n <= u64::from(u32::MAX), "{n} / {d}");
                 }
             };
             // A wrong quotient shows first beside a multiple of the divisor.

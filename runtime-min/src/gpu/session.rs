@@ -208,9 +208,10 @@ impl GpuSession {
             };
             match (port.dtype, input.value) {
                 (Some(dtype), HostValue::Bytes(bytes)) => {
-                    let expected = byte_length(dtype, sizes::count(input.dims));
-                    if bytes.len() != expected {
-                        return Err(Error::InputLength { input: port.name, expected, found: bytes.len() });
+                    let expected = sizes::count(input.dims);
+                    if bytes.len() != byte_length(dtype, expected) {
+                        let found = bytes.len().saturating_mul(8) / dtype.bits().max(1);
+                        return Err(Error::InputLength { input: port.name, expected, found });
                     }
                 }
                 (Some(_), HostValue::Staged) | (None, HostValue::Object(_)) => {}

@@ -104,7 +104,8 @@ impl Executor for Device {
                 let (out, count) = (word(0), word(1) as u32);
                 let addend = u32::from_le_bytes(params[16..20].try_into().unwrap());
                 let divisor = Divisor { multiplier: word(3) as u32, shift: (word(3) >> 32) as u32 };
-                let values: Vec<u8> = (0..count).flat_map(|i| (divisor.divide(i) + addend).to_le_bytes()).collect();
+                let values: Vec<u8> =
+                    (0..count).flat_map(|i| (divisor.divide(i).wrapping_add(addend)).to_le_bytes()).collect();
                 self.store(out, &values)
             }
             // The first extents of the map, as floats.
