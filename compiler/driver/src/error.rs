@@ -29,6 +29,9 @@ pub enum Error {
     /// The evaluator refused the model's inputs.
     #[error("evaluator: {0}")]
     Eval(#[from] EvalError),
+    /// A program did not load or run.
+    #[error("{0}")]
+    Run(#[from] runtime_min::error::Error),
     /// A file that cannot be read or written.
     #[error("{path}: {what}")]
     File { path: PathBuf, what: String },
@@ -57,6 +60,7 @@ impl Error {
             | Error::Plan(_)
             | Error::Emit(_)
             | Error::Eval(_)
+            | Error::Run(_)
             | Error::Variable { .. }
             | Error::Command { .. }
             | Error::Answer { .. } => 1,

@@ -56,7 +56,8 @@ fn run_kernel(kernel: &Kernel, operands: &[Datum]) -> Result<Vec<Datum>, String>
 /// The tensor that a port sees in a buffer.
 fn seen_by(port: &Port, buffer: &Tensor) -> Result<Tensor, String> {
     let constant = |d: &Dim| d.as_const().ok_or_else(|| "a size is not known".to_string());
-    let shape = port.shape.iter().map(|d| d.as_size().ok_or("an extent is not known")).collect::<Result<Vec<_>, _>>()?;
+    let shape =
+        port.shape.iter().map(|d| d.as_size().ok_or("an extent is not known")).collect::<Result<Vec<_>, _>>()?;
     if port.dtype == DType::Str {
         return Tensor::from_strings(shape, buffer.strings().to_vec()).map_err(|e| e.to_string());
     }

@@ -9,6 +9,8 @@ use quote::quote;
 
 use crate::error::EmitError;
 use crate::golden;
+use crate::gpu::GpuTarget;
+use crate::gpu::model::print_gpu_model;
 use crate::model::{Contents, Files, ModelFiles, header, print_model};
 use crate::names::{Namer, ident, one_line, snake};
 use crate::options::{Options, Placement, WeightMode};
@@ -22,7 +24,23 @@ const RUNTIME: &[&str] =
 
 /// The files of a crate of one model.
 pub fn emit_crate<C>(plan: &Plan<C>, target: &dyn TargetPrinter<C>, options: &Options) -> Result<Files, EmitError> {
-    let model = print_model(plan, target, options, &Placement::Crate)?;
+    whole_crate(plan, print_model(plan, target, options, &Placement::Crate)?, options)
+}
+
+/// The files of a crate of one model for GPUs: a plan of it for each architecture.
+pub fn emit_gpu_crate<C>(plans: &[(Plan<C>, &dyn GpuTarget<C>)], options: &Options) -> Result<Files, EmitError> {
+    let (plan, _) = plans.first().ok_or(EmitError::NoTarget)?;
+    whole_crate(plan, print_gpu_model(plans, options, &Placement::Crate)?, options)
+}
+
+/// The files of a GPU module for `OUT_DIR`: `NAME.rs` to be included, and the folder `NAME` beside it.
+pub fn emit_gpu_out_dir<C>(plans: &[(Plan<C>, &dyn GpuTarget<C>)], options: &Options) -> Result<Files, EmitError> {
+    let placement = Placement::OutDir { name: snake(&options.name) };
+    let own = Options { name: snake(&options.name), ..options.clone() };
+    out_dir(print_gpu_model(plans, &own, &placement)?, &own)
+}
+
+fn whole_crate<C>(plan: &Plan<C>, model: ModelFiles, options: &Options) -> Result<Files, EmitError> {
     let mut files = Files::new();
     for (path, contents) in &model.files {
         files.insert(format!("src/{path}"), contents.clone());
@@ -101,9 +119,13 @@ pub fn emit_out_dir<C>(plan: &Plan<C>, target: &dyn TargetPrinter<C>, options: &
     let module = snake(&options.name);
     let placement = Placement::OutDir { name: module.clone() };
     let own = Options { name: module.clone(), ..options.clone() };
-    let model = print_model(plan, target, &own, &placement)?;
+    out_dir(print_model(plan, target, &own, &placement)?, &own)
+}
+
+fn out_dir(model: ModelFiles, own: &Options) -> Result<Files, EmitError> {
+    let (module, options) = (own.name.clone(), own);
     let mut files = Files::new();
-    add_module(&mut files, &module, &model, &own)?;
+    add_module(&mut files, &module, &model, own)?;
     add_runtime(&mut files, &format!("{module}/runtime"), std::slice::from_ref(&model), &header(options))?;
     let name = ident(&module);
     // Inside an included file a path counts from that file's folder.

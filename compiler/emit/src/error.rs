@@ -29,6 +29,8 @@ pub enum EmitError {
     Derived { name: String, what: String },
     #[error("buffer {buffer} of packed {dtype} elements: a step reads or writes it from the middle of a byte on")]
     Packed { buffer: u32, dtype: String },
+    #[error("no target is named")]
+    NoTarget,
     #[error("a kernel over strings runs on the host, but {what}")]
     Strings { what: &'static str },
     #[error("the program does not hold together: {problems}")]

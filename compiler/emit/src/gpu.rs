@@ -5,6 +5,7 @@
 //! ```
 
 pub mod lower;
+pub mod model;
 pub mod print;
 pub mod target;
 

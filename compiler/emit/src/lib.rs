@@ -27,7 +27,7 @@ pub mod target;
 pub mod weight_table;
 pub mod write;
 
-pub use crate_files::{emit_crate, emit_modules, emit_out_dir};
+pub use crate_files::{emit_crate, emit_gpu_crate, emit_gpu_out_dir, emit_modules, emit_out_dir};
 pub use error::EmitError;
 pub use model::{Contents, Files};
 pub use options::{Golden, Options, WeightMode};

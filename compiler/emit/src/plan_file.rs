@@ -1,7 +1,7 @@
 //! `plan.rs` of a model: sizes, buffers and steps.
 
 mod buffers;
-mod extents;
+pub(crate) mod extents;
 
 use std::collections::BTreeSet;
 

@@ -16,14 +16,24 @@ use crate::smallest::smallest_sizes;
 /// Keeps `cargo fmt` from touching generated files.
 pub const RUSTFMT: &str = "# The files are formatted by the generator.\ndisable_all_formatting = true\n";
 
+/// Finds the driver's library when a GPU crate runs; the version is that of the interface that it must have at least.
+const CUDARC: &str = "cudarc = { version = \"0.19.5\", default-features = false, features = [\"cuda-12000\", \
+                      \"driver\", \"dynamic-loading\", \"std\"] }\n";
+
+/// The runtime's GPU files stand behind a feature.
+const FEATURES: &str = "[features]\ndefault = [\"cuda\"]\ncuda = []\n\n";
+
 const BENCH: &str = "[[bench]]\nname = \"infer\"\nharness = false\n\n";
 
 /// The manifest of a crate.
 pub fn manifest(options: &Options, models: &[ModelFiles], bench: bool) -> String {
     let half = if models.iter().any(|m| m.half) { "half = \"2.7\"\n" } else { "" };
+    let gpu = models.iter().any(|m| m.gpu);
     let values = [
         ("name", crate_name(options)),
         ("half", half.to_string()),
+        ("cudarc", if gpu { CUDARC.to_string() } else { String::new() }),
+        ("features", if gpu { FEATURES.to_string() } else { String::new() }),
         ("bench", if bench { BENCH.to_string() } else { String::new() }),
         ("tool", options.tool_version.clone()),
         ("source", one_line(&options.source).replace(['"', '\\'], "'")),

@@ -29,6 +29,7 @@ use crate::size::{SizeTable, literal};
 use crate::slots::{Slot, Slots};
 use crate::target::{Call, TargetPrinter};
 pub(crate) use access::end_of;
+pub(crate) use host::attr as host_attr;
 
 /// What printing of steps needs, and what it gathers.
 pub struct Steps<'a, C> {

@@ -6,6 +6,7 @@ use super::super::error::{DeviceError, Error};
 use super::super::weights::Weights;
 use super::calls::Answer;
 use super::driver::DriverTable;
+use super::memory::length;
 use super::modules::{Kernels, spell};
 use super::options::{EngineOptions, HostOps, Info};
 use super::owned::{Context, DeviceMemory, Stream};
@@ -79,8 +80,8 @@ impl GpuEngine {
             target: spell(shared.program.target),
             from_cubin: shared.kernels.from_cubin,
             compiled: shared.kernels.compiled,
-            weight_bytes: shared.weight_memory.bytes(),
-            session_bytes: session_bytes(&shared.program, &shared.regions),
+            weight_bytes: length(shared.weight_memory.bytes()),
+            session_bytes: length(session_bytes(&shared.program, &shared.regions)),
         }
     }
 

@@ -101,9 +101,9 @@ pub struct Info {
     /// Kernels that the driver compiled from PTX.
     pub compiled: usize,
     /// Bytes of the weights on the GPU.
-    pub weight_bytes: u64,
+    pub weight_bytes: usize,
     /// Bytes that a session takes when it is created.
-    pub session_bytes: u64,
+    pub session_bytes: usize,
 }
 
 /// What a program needs of the host: its operators, and constants that are no bytes.

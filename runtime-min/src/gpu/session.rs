@@ -72,9 +72,31 @@ impl<'a> HostInput<'a> {
 /// One input of a call on the device.
 #[derive(Clone, Copy, Debug)]
 pub struct DeviceInput<'a> {
+    /// Extents.
     pub dims: &'a [usize],
+    /// Where its dense elements begin.
     pub address: Address,
 }
+
+/// The method of a generated session that runs on memory of the device.
+#[allow(unused_macros, reason = "used by generated crates")]
+macro_rules! enqueue {
+    ($input:ty, $error:ty) => {
+        /// Runs the model on memory of the device, inputs and outputs by position, as work of a stream (0: the default
+        /// stream). An output address of 0 leaves that output in the session's memory.
+        ///
+        /// # Safety
+        /// The stream belongs to the primary context of the engine's device. Inputs and outputs are memory of it, of the
+        /// sizes that the shapes say, and are left alone until the stream has done the work.
+        #[allow(unsafe_code, reason = "a promise of the caller about addresses, handed on as it is")]
+        pub unsafe fn enqueue(&mut self, stream: usize, inputs: &[$input], outputs: &[u64]) -> Result<(), $error> {
+            // SAFETY: the caller's promise is that of the callee.
+            unsafe { self.session.enqueue(stream, inputs, outputs) }
+        }
+    };
+}
+#[allow(unused_imports, reason = "used by generated crates")]
+pub(crate) use enqueue;
 
 /// A call under way.
 #[derive(Debug)]

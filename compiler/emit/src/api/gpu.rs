@@ -22,7 +22,7 @@ impl<C> Api<'_, '_, C> {
                 /// Loads kernels and weights.
                 pub fn load(options: EngineOptions) -> Result<Engine, Error> {
                     let driver = gpu::cudarc_table::driver()?;
-                    let program = gpu::engine::fitting(driver, options.device, plan::PROGRAMS)?;
+                    let program = gpu::fitting::fitting(driver, options.device, plan::PROGRAMS)?;
                     let weights = weights::load(&options)?;
                     let host = Arc::new(plan::Host { constants: vec![#(#constants),*] });
                     let engine = GpuEngine::load(driver, program.clone(), weights, host, options)?;
@@ -155,24 +155,8 @@ impl<C> Api<'_, '_, C> {
         if !tensors {
             return TokenStream::new();
         }
-        quote! {
-            /// Runs the model on memory of the device, inputs and outputs by position, as work of a stream (0: the default
-            /// stream). An output address of 0 leaves that output in the session's memory.
-            ///
-            /// # Safety
-            /// The stream belongs to the primary context of the engine's device. Inputs and outputs are memory of it, of the
-            /// sizes that the shapes say, and are left alone until the stream has done the work.
-            #[allow(unsafe_code, reason = "a promise of the caller about addresses, handed on as it is")]
-            pub unsafe fn enqueue(
-                &mut self,
-                stream: usize,
-                inputs: &[DeviceInput<'_>],
-                outputs: &[u64],
-            ) -> Result<(), Error> {
-                // SAFETY: the caller's promise is that of the callee.
-                unsafe { self.session.enqueue(stream, inputs, outputs) }
-            }
-        }
+        // The runtime's files are the only ones with unsafe code.
+        quote!(gpu::session::enqueue!(DeviceInput<'_>, Error);)
     }
 
     /// `plan::results` of a GPU crate: the outputs of the last call, as they lie in page-locked memory.

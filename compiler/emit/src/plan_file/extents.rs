@@ -15,7 +15,7 @@ use crate::size::literal;
 use crate::steps::{describe, option};
 
 /// The struct of sizes that inputs give, and the function that finds them in the inputs' shapes.
-pub(super) fn print_dims<C>(cx: &PlanContext<'_, C>) -> TokenStream {
+pub(crate) fn print_dims<C>(cx: &PlanContext<'_, C>) -> TokenStream {
     let fields: Vec<Ident> = cx.dims.iter().map(|id| cx.sizes.field(*id)).collect();
     let docs = cx.dims.iter().map(|id| Literal::string(&format!(" `{}`", symbol_name(cx, *id))));
     let mut params = Vec::new();

@@ -22,7 +22,7 @@ impl<C> Steps<'_, C> {
         let mut attrs = Vec::new();
         for (name, value) in &call.attrs.0 {
             let name = Literal::string(name);
-            let value = attr(call, &name.to_string(), value)?;
+            let value = attr(call.op.name, &name.to_string(), value)?;
             attrs.push(quote!((#name, #value)));
         }
         let mut operands = Vec::new();
@@ -102,7 +102,7 @@ impl<C> Steps<'_, C> {
     }
 }
 
-fn attr(call: &HostCall, name: &str, value: &Attr) -> Result<TokenStream, EmitError> {
+pub(crate) fn attr(op: &'static str, name: &str, value: &Attr) -> Result<TokenStream, EmitError> {
     Ok(match value {
         Attr::Int(v) => {
             let v = crate::size::literal(*v);
@@ -129,6 +129,6 @@ fn attr(call: &HostCall, name: &str, value: &Attr) -> Result<TokenStream, EmitEr
             let v = datum_dtype(*v);
             quote!(datum::Attr::DType(#v))
         }
-        Attr::Dims(_) => return Err(EmitError::HostAttr { op: call.op.name, attr: name.to_string() }),
+        Attr::Dims(_) => return Err(EmitError::HostAttr { op, attr: name.to_string() }),
     })
 }

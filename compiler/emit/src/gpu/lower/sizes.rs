@@ -335,7 +335,7 @@ mod tests {
         let mut code = SizeCode::new(&symbols, extents);
         let late = &Dim::symbol(found) * &Dim::symbol(batch);
         let early = &Dim::symbol(batch) * &Dim::constant(4);
-        let mut names = |code: &mut SizeCode<'_>| (code.dim(&late).unwrap(), code.dim(&early).unwrap());
+        let names = |code: &mut SizeCode<'_>| (code.dim(&late).unwrap(), code.dim(&early).unwrap());
         names(&mut code);
         code.settle();
         let (late, early) = names(&mut code);

@@ -1,0 +1,71 @@
+//! Plans that run in this process, on a GPU or on what stands in for one.
+
+use std::sync::Arc;
+
+use emit::gpu::{GpuTarget, lower};
+use emit::weight_table::WeightTable;
+use graph::datum::Datum;
+use onnx::hosted::{from_datum, to_datum};
+use plan::plan::Plan;
+use runtime_min::datum as runtime;
+use runtime_min::error::StepError;
+use runtime_min::gpu::driver::DriverTable;
+use runtime_min::gpu::engine::GpuEngine;
+use runtime_min::gpu::options::EngineOptions;
+use runtime_min::gpu::session::{GpuSession, HostInput, HostValue};
+use runtime_min::memory::Memory;
+use runtime_min::weights::Weights;
+
+use crate::error::Error;
+use crate::host::Host;
+
+/// Loads a plan on a device of a driver.
+pub fn load<C>(
+    driver: &'static DriverTable,
+    plan: &Plan<C>,
+    target: &dyn GpuTarget<C>,
+    options: EngineOptions,
+) -> Result<GpuEngine, Error> {
+    let mut table = WeightTable::default();
+    let places = table.add(plan)?;
+    let lowered = lower(plan, target, &places)?;
+    let weights = in_memory(&table).map_err(StepError::at_border)?;
+    let host = Arc::new(Host::new(lowered.hosts, &table.strings));
+    Ok(GpuEngine::load(driver, lowered.program, weights, host, options)?)
+}
+
+/// The weight file, in memory.
+fn in_memory(table: &WeightTable) -> Result<Weights, StepError> {
+    let pieces = table.pieces();
+    let mut memory = Memory::zeroed(pieces.iter().map(|p| p.len()).sum())?;
+    let mut rest = memory.bytes_mut();
+    for piece in &pieces {
+        let (place, after) = rest.split_at_mut(piece.len());
+        place.copy_from_slice(piece);
+        rest = after;
+    }
+    Ok(Weights::Read(memory))
+}
+
+/// Runs a loaded plan on inputs by position.
+pub fn run(session: &mut GpuSession, outputs: usize, inputs: &[Datum]) -> Result<Vec<Datum>, Error> {
+    let given: Vec<runtime::Datum> = inputs.iter().map(to_datum).collect();
+    let given: Vec<HostInput<'_>> = given.iter().map(host_input).collect();
+    session.infer(&given)?;
+    let mut out = Vec::with_capacity(outputs);
+    for k in 0..outputs {
+        let value = session.output_datum(k).map_err(StepError::at_border)?;
+        out.push(from_datum(value).map_err(|e| Error::Answer { what: e.to_string() })?);
+    }
+    Ok(out)
+}
+
+fn host_input(value: &runtime::Datum) -> HostInput<'_> {
+    match value {
+        runtime::Datum::Tensor(t) if t.dtype != runtime::DType::Str => {
+            HostInput { dims: &t.shape, value: HostValue::Bytes(&t.data) }
+        }
+        runtime::Datum::Tensor(t) => HostInput { dims: &t.shape, value: HostValue::Object(value) },
+        other => HostInput { dims: &[], value: HostValue::Object(other) },
+    }
+}
