@@ -24,6 +24,7 @@
 //! | P20 | before the wait for earlier kernels, global memory is read through weight parameters only | dependent |
 //! | P21 | before that wait, no global memory is written | dependent |
 //! | P22 | where there is that wait, it is on every path to an end | dependent |
+//! | P23 | where registers change hands, the entry says how many a thread begins with | names |
 
 mod definitions;
 mod dependent;
@@ -141,6 +142,8 @@ pub enum Fault {
     EarlyWrite,
     #[error("this end can be reached without the wait for earlier kernels")]
     NoWait,
+    #[error("setmaxnreg is ignored unless the number of registers at entry is known; set max_registers or min_ctas")]
+    RegistersAtEntry,
 }
 
 impl Fault {
@@ -169,6 +172,7 @@ impl Fault {
             Fault::EarlyRead => 20,
             Fault::EarlyWrite => 21,
             Fault::NoWait => 22,
+            Fault::RegistersAtEntry => 23,
         }
     }
 }

@@ -342,6 +342,16 @@ fn p22_wait_on_every_path() {
 }
 
 #[test]
+fn p23_registers_at_entry() {
+    let body = |b: &mut Builder| b.emit(Form::new(Op::Setmaxnreg, ptx::Change::Dec), [40_u32.into()]);
+    check(Sm::Sm90a, &["P23"], body);
+    check(Sm::Sm90a, &[], |b| {
+        b.max_registers(128);
+        body(b);
+    });
+}
+
+#[test]
 fn messages_say_where_and_what() {
     let mut b = Builder::new("x");
     let x = b.mov(Type::B64, 1_u32);

@@ -15,11 +15,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("passes", &["graph"]),
     ("nest", &["graph"]),
     ("plan", &["graph", "nest"]),
-    ("ptx", &[]),
-
     // ptx-emu: tests run what legalization makes.
     ("ptx", &["ptx-emu"]),
-    ("kernels", &["ptx"]),
     ("ptx-expr", &["graph", "nest", "ptx"]),
     ("kernels", &["graph", "nest", "plan", "ptx", "ptx-expr", "ptx-emu"]),
     ("backend-cpu", &["graph", "nest", "plan"]),

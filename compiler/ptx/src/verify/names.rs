@@ -1,9 +1,10 @@
-//! Entries as a whole: P14 and P15.
+//! Entries as a whole: P14, P15 and P23.
 
 use std::collections::BTreeSet;
 
 use super::{Fault, Place, Problem};
 use crate::module::{Entry, Module};
+use crate::table::Op;
 use crate::token::Space;
 
 pub(super) fn check(module: &Module, problems: &mut Vec<Problem>) {
@@ -20,6 +21,10 @@ pub(super) fn check(module: &Module, problems: &mut Vec<Problem>) {
             }
         }
         check_extents(entry, &mut faults);
+        let changes = entry.instructions().any(|inst| inst.form.op == Op::Setmaxnreg);
+        if changes && entry.max_registers.is_none() && entry.min_ctas.is_none() {
+            faults.push(Fault::RegistersAtEntry);
+        }
         problems.extend(faults.into_iter().map(|fault| Problem { place: Place::entry(entry), fault }));
     }
 }

@@ -25,21 +25,24 @@ fn ptxas() -> Option<PathBuf> {
     found
 }
 
+/// Fails if `ptxas`, optimizing, has anything to say: no error, no lost performance, no spill.
+#[allow(dead_code, reason = "not every test file asks for one text alone")]
+#[track_caller]
+pub fn check_optimized(sm: Sm, name: &str, text: &str) {
+    let Some(ptxas) = ptxas() else { return };
+    let (ok, said) = run(&ptxas, sm, name, text, &["-O3", "-v"]);
+    let wrong: Vec<&str> = said.lines().filter(|line| line.contains("(C7") || line.contains("error")).collect();
+    assert!(ok && wrong.is_empty(), "{said}");
+    assert!(said.contains(" 0 bytes spill stores"), "{said}");
+}
+
 /// What `ptxas` says against a text, each with the line it speaks of; nothing without a `ptxas`.
 pub fn complaints(sm: Sm, name: &str, text: &str) -> Vec<String> {
     let Some(ptxas) = ptxas() else { return Vec::new() };
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let (input, output) = (folder.join(format!("{name}.ptx")), folder.join(format!("{name}.cubin")));
-    std::fs::write(&input, text).unwrap();
-    let run = Command::new(&ptxas)
-        .args(["-O0", &format!("-arch={sm}"), "-o"])
-        .args([&output, &input])
-        .output()
-        .expect("ptxas runs");
-    if run.status.success() {
+    let (ok, said) = run(&ptxas, sm, name, text, &["-O0"]);
+    if ok {
         return Vec::new();
     }
-    let said = String::from_utf8_lossy(&run.stderr).into_owned() + &String::from_utf8_lossy(&run.stdout);
     let lines: Vec<&str> = text.lines().collect();
     let explain = |message: &str| {
         let number =
@@ -48,4 +51,16 @@ pub fn complaints(sm: Sm, name: &str, text: &str) -> Vec<String> {
         format!("{sm}: {message}\n      {}", line.trim())
     };
     said.lines().filter(|m| m.contains("error") || m.contains("fatal")).map(explain).collect()
+}
+
+/// Whether it went well, and what was said.
+fn run(ptxas: &PathBuf, sm: Sm, name: &str, text: &str, options: &[&str]) -> (bool, String) {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let (input, output) = (folder.join(format!("{name}.ptx")), folder.join(format!("{name}.cubin")));
+    std::fs::write(&input, text).unwrap();
+    let arch = format!("-arch={sm}");
+    let run =
+        Command::new(ptxas).args(options).args([&arch, "-o"]).args([&output, &input]).output().expect("ptxas runs");
+    let said = String::from_utf8_lossy(&run.stderr).into_owned() + &String::from_utf8_lossy(&run.stdout);
+    (run.status.success(), said)
 }

@@ -31,6 +31,7 @@ struct Sampler {
 impl Sampler {
     fn new(name: &str) -> Sampler {
         let mut b = Builder::new(name);
+        b.min_ctas(1);
         let param = b.param(64, 16, ParamRole::Data);
         let shared = b.shared("tile", 4096, 128);
         let local = b.local("stack", 64, 16);
