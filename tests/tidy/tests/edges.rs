@@ -18,6 +18,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // ptx-emu: tests run what legalization makes.
     ("ptx", &["ptx-emu"]),
     ("ptx-expr", &["graph", "nest", "ptx"]),
+    // ptx-emu: kernels are run by it in tests.
+    ("backend-ptx", &["graph", "nest", "ptx", "ptx-expr", "ptx-emu"]),
     ("kernels", &["graph", "nest", "plan", "ptx", "ptx-expr", "ptx-emu"]),
     ("backend-cpu", &["graph", "nest", "plan"]),
     ("emit", &["graph", "nest", "plan", "runtime-min", "templates"]),

@@ -1,0 +1,150 @@
+//! The states of the lanes of a point become one.
+
+use graph::dim::Dim;
+use ptx::{Shuffle, Space, Type};
+use ptx_expr::{Int, Relation, Width};
+
+use crate::error::PtxError;
+use crate::index::Ix;
+use crate::reduce::Share;
+use crate::state::State;
+use crate::writer::{V, Writer};
+
+/// Combines the states of the lanes of each point; lane 0 has the result.
+pub fn combine(w: &mut Writer, states: &[State], share: Share, lane: V) -> Result<(), PtxError> {
+    if share.lanes == 1 {
+        return Ok(());
+    }
+    for state in states {
+        if share.rows {
+            combine_rows(w, state, share, lane)?;
+        } else {
+            combine_columns(w, state, share, lane)?;
+        }
+    }
+    Ok(())
+}
+
+/// Within each warp by shuffles, then the warps' results by the first warp.
+fn combine_rows(w: &mut Writer, state: &State, share: Share, lane: V) -> Result<(), PtxError> {
+    shuffle_down(w, state, share.lanes.min(32))?;
+    let warps = share.lanes / 32;
+    if warps <= 1 {
+        return Ok(());
+    }
+    let base = w.scratch();
+    let (warp, within) = w.ix_divide(Ix::Narrow, lane, &Dim::constant(32));
+    let zero = w.m.u32(0);
+    let first = w.m.icmp(Relation::Eq, Int::U32, within, zero);
+    let slot = w.m.u32(SLOT);
+    let at = w.ix_mad(Ix::Narrow, warp, slot, base);
+    w.when(first, |w| {
+        put(w, state, at);
+        Ok(())
+    })?;
+    w.barrier();
+    let limit = w.m.u32(warps);
+    let reads = w.ix_less(Ix::Narrow, lane, limit);
+    let at = w.ix_mad(Ix::Narrow, lane, slot, base);
+    w.when(reads, |w| {
+        let regs = get(w, state, at);
+        for (own, new) in state.regs.iter().zip(regs) {
+            w.set(*own, new);
+        }
+        Ok(())
+    })?;
+    shuffle_down(w, state, warps)?;
+    w.barrier();
+    Ok(())
+}
+
+/// Bytes of a state in shared memory.
+pub const SLOT: u32 = 16;
+
+pub fn put(w: &mut Writer, state: &State, at: V) {
+    let at = w.address(at);
+    for (k, (reg, width)) in state.regs.iter().zip(state.widths()).enumerate() {
+        let ty = if width == Width::B64 { Type::B64 } else { Type::B32 };
+        let reg = w.reg(*reg, ty);
+        w.b().st(Space::Shared, ty, at.plus(8 * k as i64), reg);
+    }
+}
+
+pub fn get(w: &mut Writer, state: &State, at: V) -> Vec<V> {
+    let at = w.address(at);
+    let mut out = Vec::new();
+    for (k, width) in state.widths().into_iter().enumerate() {
+        let ty = if width == Width::B64 { Type::B64 } else { Type::B32 };
+        let reg = w.b().ld(Space::Shared, ty, at.plus(8 * k as i64));
+        out.push(w.value_of(reg));
+    }
+    out
+}
+
+fn shuffle_down(w: &mut Writer, state: &State, lanes: u32) -> Result<(), PtxError> {
+    let mut distance = lanes / 2;
+    while distance > 0 {
+        let other: Vec<V> =
+            state.regs.iter().zip(state.widths()).map(|(reg, width)| shuffled(w, *reg, width, distance)).collect();
+        state.merge(w, &other, None)?;
+        distance /= 2;
+    }
+    Ok(())
+}
+
+/// The value of the lane so many places on.
+pub fn shuffled(w: &mut Writer, value: V, width: Width, distance: u32) -> V {
+    if width == Width::B64 {
+        let whole = w.reg(value, Type::B64);
+        let parts = w.b().unpack(whole);
+        let moved: Vec<ptx::Reg> = parts.into_iter().map(|p| w.b().shfl(Shuffle::Down, p, distance)).collect();
+        let whole = w.b().pack(&moved);
+        return w.value_of(whole);
+    }
+    let value = w.reg(value, Type::B32);
+    let moved = w.b().shfl(Shuffle::Down, value, distance);
+    w.value_of(moved)
+}
+
+/// By halves through shared memory, a slot a thread.
+fn combine_columns(w: &mut Writer, state: &State, share: Share, lane: V) -> Result<(), PtxError> {
+    let base = w.scratch();
+    let (thread, slot) = (w.thread(), w.m.u32(SLOT));
+    let own = w.ix_mad(Ix::Narrow, thread, slot, base);
+    put(w, state, own);
+    w.barrier();
+    let mut distance = share.lanes / 2;
+    while distance > 0 {
+        let limit = w.m.u32(distance);
+        let takes = w.ix_less(Ix::Narrow, lane, limit);
+        w.when(takes, |w| {
+            let step = w.m.u32(distance * share.points * SLOT);
+            let at = w.ix_add(Ix::Narrow, own, step);
+            let other = get(w, state, at);
+            state.merge(w, &other, None)?;
+            put(w, state, own);
+            Ok(())
+        })?;
+        w.barrier();
+        distance /= 2;
+    }
+    Ok(())
+}
+
+/// The result of lane 0 in the registers of all threads of the CTA, which work on one point.
+pub fn broadcast(w: &mut Writer, state: &State, lane: V) -> Result<(), PtxError> {
+    let base = w.scratch();
+    let zero = w.m.u32(0);
+    let first = w.m.icmp(Relation::Eq, Int::U32, lane, zero);
+    w.when(first, |w| {
+        put(w, state, base);
+        Ok(())
+    })?;
+    w.barrier();
+    let regs = get(w, state, base);
+    for (own, new) in state.regs.iter().zip(regs) {
+        w.set(*own, new);
+    }
+    w.barrier();
+    Ok(())
+}
