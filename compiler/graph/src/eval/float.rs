@@ -34,7 +34,7 @@ pub(super) fn unary(op: UnOp, dtype: DType, a: &Vals<f64>) -> Result<Column, Pro
         UnOp::Cosh => rounded(libm::cosh),
         UnOp::Tanh => rounded(libm::tanh),
         UnOp::Asinh => rounded(libm::asinh),
-        UnOp::Acosh => rounded(libm::acosh),
+        UnOp::Acosh => rounded(acosh),
         UnOp::Atanh => rounded(libm::atanh),
         UnOp::Sigmoid => rounded(|x| 1.0 / (1.0 + libm::exp(-x))),
         UnOp::Erf => rounded(libm::erf),
@@ -139,6 +139,11 @@ fn nudge(value: f64, exact: std::cmp::Ordering) -> f64 {
     }
     let grows = exact.is_gt() == (value > 0.0);
     f64::from_bits(if grows { bits + 1 } else { bits - 1 })
+}
+
+/// `libm` yields numbers below -1, where there is no value.
+fn acosh(x: f64) -> f64 {
+    if x < 1.0 { f64::NAN } else { libm::acosh(x) }
 }
 
 fn sign(x: f64) -> f64 {

@@ -53,6 +53,12 @@ fn integer_division_is_total() {
 }
 
 #[test]
+fn area_cosine_has_no_value_below_one() {
+    let x = floats(DType::F64, &[4], &[1., 0., -1., -1e5]);
+    check_map(&[x], floats(DType::F64, &[4], &[0., NAN, NAN, NAN]), |p, v| p.unary(UnOp::Acosh, v[0]));
+}
+
+#[test]
 fn integer_powers_wrap_and_have_no_fractions() {
     check_binary(
         BinOp::Pow,
