@@ -59,10 +59,6 @@ pub enum FloatOp {
     Div,
     /// Three operands.
     Fma,
-    /// A sum rounded toward zero; f64 only, as the next two.
-    AddToZero,
-    AddUp,
-    AddDown,
     Neg,
     Abs,
     Sqrt,

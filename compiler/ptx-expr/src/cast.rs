@@ -60,10 +60,16 @@ impl Cast {
                 a.convert(Convert::F64ToF32, x)
             }
             (Form::Float(f), Form::Float(Float::F32)) => {
-                if self.from == self.to && self.to != DType::F8E8M0 {
+                if self.from == self.to && !self.saturate && self.to != DType::F8E8M0 {
                     return Ok(x);
                 }
-                let value = if f == Float::F64 { narrow::f64_to_odd(a, x) } else { x };
+                let value = match f {
+                    Float::F32 => x,
+                    Float::F64 => {
+                        let odd = narrow::f64_to_odd(a, x);
+                        if self.to == DType::F8E8M0 { beyond_powers(a, x, odd) } else { odd }
+                    }
+                };
                 narrow::round(a, self.to, self.saturate, self.rounding, value)
             }
             (Form::Float(f), Form::Int(ty)) => self.float_to_int(a, f, ty, x),
@@ -131,6 +137,15 @@ impl Cast {
             x
         }
     }
+}
+
+/// What is beyond all powers of two that f32 has is infinite; rounding to odd makes it the largest number.
+fn beyond_powers<A: Arith>(a: &mut A, x: A::Value, odd: A::Value) -> A::Value {
+    let size = a.abs(Float::F64, x);
+    let limit = a.float(Float::F64, 2f64.powi(128));
+    let over = a.fcmp(Relation::Ge, Float::F64, size, limit);
+    let infinity = a.f32(f32::INFINITY);
+    a.select(Width::B32, over, infinity, odd)
 }
 
 /// The same bits as another dtype of equal width; NaN gives its canonical ones.

@@ -3,7 +3,7 @@
 use graph::dtype::DType;
 use graph::expr::{BinOp, CmpOp, Rounding, UnOp};
 
-use crate::arith::{Arith, Float, FloatOp, Relation, Width};
+use crate::arith::{Arith, Convert, Float, FloatOp, Relation, Width};
 use crate::error::Error;
 use crate::integer::relation;
 use crate::maths::{self, MathsMode};
@@ -63,6 +63,9 @@ pub(crate) fn binary<A: Arith>(
     x: A::Value,
     y: A::Value,
 ) -> Result<A::Value, Error> {
+    if dtype == DType::F8E8M0 && matches!(op, BinOp::Add | BinOp::Sub) {
+        return Ok(sum_of_powers(a, op, x, y));
+    }
     let value = match op {
         BinOp::Add => a.add(f, x, y),
         BinOp::Sub => a.sub(f, x, y),
@@ -79,6 +82,14 @@ pub(crate) fn binary<A: Arith>(
         }
     };
     Ok(rounded(a, dtype, value))
+}
+
+/// Sums of `f8e8m0` round up, however small the other term is; f64 is what they are meant in.
+fn sum_of_powers<A: Arith>(a: &mut A, op: BinOp, x: A::Value, y: A::Value) -> A::Value {
+    let [x, y] = [x, y].map(|v| a.convert(Convert::F32ToF64, v));
+    let sum = if op == BinOp::Add { a.add(Float::F64, x, y) } else { a.sub(Float::F64, x, y) };
+    let sum = narrow::f64_to_odd(a, sum);
+    rounded(a, DType::F8E8M0, sum)
 }
 
 pub(crate) fn compare<A: Arith>(a: &mut A, op: CmpOp, f: Float, x: A::Value, y: A::Value) -> A::Value {

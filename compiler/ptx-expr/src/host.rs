@@ -80,7 +80,7 @@ fn double(bits: u64) -> f64 {
 
 fn float32(op: FloatOp, x: f32, y: f32, z: f32) -> f32 {
     match op {
-        FloatOp::Add | FloatOp::AddToZero | FloatOp::AddUp | FloatOp::AddDown => x + y,
+        FloatOp::Add => x + y,
         FloatOp::Sub => x - y,
         FloatOp::Mul => x * y,
         FloatOp::Div => x / y,
@@ -102,19 +102,6 @@ fn float64(op: FloatOp, x: f64, y: f64, z: f64) -> f64 {
         FloatOp::Mul => x * y,
         FloatOp::Div => x / y,
         FloatOp::Fma => x.mul_add(y, z),
-        FloatOp::AddToZero => {
-            let (sum, error) = two_sum(x, y);
-            let away = error != 0.0 && (error < 0.0) != (sum < 0.0);
-            if away { f64::from_bits(sum.to_bits() - 1) } else { sum }
-        }
-        FloatOp::AddUp => {
-            let (sum, error) = two_sum(x, y);
-            if error > 0.0 { sum.next_up() } else { sum }
-        }
-        FloatOp::AddDown => {
-            let (sum, error) = two_sum(x, y);
-            if error < 0.0 { sum.next_down() } else { sum }
-        }
         FloatOp::Neg => -x,
         FloatOp::Abs => x.abs(),
         FloatOp::Sqrt => x.sqrt(),

@@ -317,7 +317,6 @@ fn float(b: &mut Builder, op: FloatOp, ty: Type, args: &[Value], x: Operand, y: 
         Type::F64 => 1f64.to_bits(),
         _ => u64::from(1f32.to_bits()),
     };
-    let directed = |b: &mut Builder, round, x, y| b.value(Form::new(ptx::Op::AddFloat, (round, ty)), [x, y]);
     match op {
         FloatOp::Add => b.add(ty, x, y),
         FloatOp::Sub => b.sub(ty, x, y),
@@ -325,9 +324,6 @@ fn float(b: &mut Builder, op: FloatOp, ty: Type, args: &[Value], x: Operand, y: 
         FloatOp::Div if matches!(args.first(), Some(Value::Const(_, bits)) if *bits == one) => b.rcp(ty, y),
         FloatOp::Div => b.div(ty, x, y),
         FloatOp::Fma => b.mad(ty, x, y, z),
-        FloatOp::AddToZero => directed(b, Round::Rz, x, y),
-        FloatOp::AddUp => directed(b, Round::Rp, x, y),
-        FloatOp::AddDown => directed(b, Round::Rm, x, y),
         FloatOp::Neg => b.neg(ty, x),
         FloatOp::Abs => b.abs(ty, x),
         FloatOp::Sqrt => b.sqrt(ty, x),

@@ -11,7 +11,7 @@
 use graph::dtype::DType;
 use graph::expr::Rounding;
 
-use crate::arith::{Arith, Convert, Feature, Float, FloatOp, Int, IntOp, Op, Relation, Width};
+use crate::arith::{Arith, Convert, Feature, Float, Int, IntOp, Op, Relation, Width};
 
 const F: Float = Float::F32;
 const W: Width = Width::B32;
@@ -151,15 +151,32 @@ pub fn fma<A: Arith>(a: &mut A, dtype: DType, x: A::Value, y: A::Value, z: A::Va
     // The product is exact in f64. The sum is rounded to odd, so that rounding again rounds once.
     let [x, y, z] = [x, y, z].map(|v| a.convert(Convert::F32ToF64, v));
     let product = a.mul(Float::F64, x, y);
-    let [zero, up, down] =
-        [FloatOp::AddToZero, FloatOp::AddUp, FloatOp::AddDown].map(|op| a.float2(op, Float::F64, product, z));
-    let inexact = a.fcmp(Relation::Ne, Float::F64, up, down);
-    let one = a.u64(1);
-    let odd = a.or(Width::B64, zero, one);
-    let sum = a.select(Width::B64, inexact, odd, zero);
-    // Not a number compares unequal to itself, and stays one with its last bit set.
+    let sum = sum_to_odd(a, product, z);
     let sum = f64_to_odd(a, sum);
     round(a, dtype, false, Rounding::Up, sum)
+}
+
+/// The sum of two f64, rounded to odd: where it is not exact, the neighbour whose last bit is set.
+pub(crate) fn sum_to_odd<A: Arith>(a: &mut A, x: A::Value, y: A::Value) -> A::Value {
+    let f = Float::F64;
+    let sum = a.add(f, x, y);
+    // Knuth's exact error.
+    let part = a.sub(f, sum, x);
+    let (kept, moved) = (a.sub(f, sum, part), a.sub(f, y, part));
+    let lost = a.sub(f, x, kept);
+    let error = a.add(f, lost, moved);
+    let zero = a.float(f, 0.0);
+    let (below, above) = (a.fcmp(Relation::Lt, f, error, zero), a.fcmp(Relation::Gt, f, error, zero));
+    // NaN, as of infinities, is neither.
+    let inexact = a.or(Width::Pred, below, above);
+    let negative = a.fcmp(Relation::Lt, f, sum, zero);
+    let away = a.xor(Width::Pred, below, negative);
+    let away = a.and(Width::Pred, away, inexact);
+    let one = a.u64(1);
+    let less = a.int2(IntOp::Sub, Int::U64, sum, one);
+    let cut = a.select(Width::B64, away, less, sum);
+    let odd = a.or(Width::B64, cut, one);
+    a.select(Width::B64, inexact, odd, sum)
 }
 
 /// An f64 as an f32 that rounds to any narrower format as the f64 would.

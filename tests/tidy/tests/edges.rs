@@ -15,10 +15,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("passes", &["graph"]),
     ("nest", &["graph"]),
     ("plan", &["graph", "nest"]),
-    // ptx-emu: tests run what legalization makes.
+    // ptx-emu: tests run what is made.
     ("ptx", &["ptx-emu"]),
-    ("ptx-expr", &["graph", "nest", "ptx"]),
-    // ptx-emu: kernels are run by it in tests.
+    ("ptx-expr", &["graph", "nest", "ptx", "ptx-emu"]),
     ("backend-ptx", &["graph", "nest", "ptx", "ptx-expr", "ptx-emu"]),
     ("kernels", &["graph", "nest", "plan", "ptx", "ptx-expr", "ptx-emu"]),
     ("backend-cpu", &["graph", "nest", "plan"]),
