@@ -110,3 +110,26 @@ impl fmt::Display for Arch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Sm;
+
+    #[track_caller]
+    fn check(capability: (u32, u32), expected: Option<&str>) {
+        assert_eq!(Sm::for_capability(capability.0, capability.1).map(Sm::name), expected);
+    }
+
+    /// A target with features of its own is for its architecture alone; later ones take the last that goes on.
+    #[test]
+    fn a_device_gets_the_last_target_that_runs_on_it() {
+        check((7, 0), None);
+        check((7, 5), Some("sm_75"));
+        check((8, 6), Some("sm_86"));
+        check((8, 8), Some("sm_87"));
+        check((9, 0), Some("sm_90a"));
+        check((10, 0), Some("sm_100a"));
+        check((10, 3), Some("sm_89"));
+        check((12, 0), Some("sm_120a"));
+    }
+}

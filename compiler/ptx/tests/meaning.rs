@@ -2,8 +2,8 @@
 //! and random bits.
 
 use ptx::{
-    Atomic, Builder, Class, Cmp, Effect, Entry, Fetch, Form, Guard, Module, Op, Operand, Order, ParamRole, Reg, Sm,
-    Space, Special, Stmt, Type, legalize, print, verify,
+    Atomic, Builder, Class, Cmp, Count, Effect, Entry, Fetch, Form, Guard, Module, Op, Operand, Order, ParamRole, Reg,
+    Sm, Space, Special, Stmt, Trans, Type, legalize, print, verify,
 };
 use ptx_emu::{Device, Launch};
 
@@ -281,6 +281,35 @@ fn copies_with_zeros() {
             let read = thread % THREADS as usize % (bytes as usize + 1);
             let expected: Vec<u8> = (0..bytes as usize).map(|at| if at < read { slot[at] } else { 0 }).collect();
             assert_eq!(found[..4], expected[bytes as usize - 4..], "{read} of {bytes} bytes");
+        }
+    }
+}
+
+/// Each lane gives two elements of each of four matrices that tell lane, matrix and side; a thread looks at the first four columns
+/// of the row whose address it gave.
+#[test]
+fn stores_of_matrices() {
+    for (trans, transposed) in [(Trans::No, false), (Trans::Trans, true)] {
+        let entry = entry(|b, _| {
+            let tile = b.shared("tile", THREADS * 16, 16);
+            let (tid, lane) = (b.special(Special::TidX), b.special(Special::Laneid));
+            let tile = b.mov(Type::U32, tile);
+            let row = b.element_shared(tile, tid, 16);
+            let values: Vec<Reg> = (0..4_u32)
+                .map(|matrix| b.mad(Type::U32, lane, 0x0100_0100_u32, (matrix * 2 + 1) << 16 | matrix * 2))
+                .collect();
+            b.stmatrix(Count::X4, trans, row, &values);
+            b.warp_barrier();
+            b.ld(Space::Shared, Type::B64, row)
+        });
+        let output = run(Sm::Sm75, legalize(entry, Sm::Sm75));
+        for (thread, found) in output.chunks(8).enumerate() {
+            let (matrix, row) = (thread % 32 / 8, thread % 8);
+            for column in 0..4 {
+                let (r, c) = if transposed { (column, row) } else { (row, column) };
+                let expected = [matrix * 2 + c % 2, r * 4 + c / 2].map(|x| u8::try_from(x).unwrap_or(255));
+                assert_eq!(found[column * 2..column * 2 + 2], expected, "{trans:?} thread {thread} column {column}");
+            }
         }
     }
 }
