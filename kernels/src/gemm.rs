@@ -92,14 +92,15 @@ pub fn emit(problem: &Product, variant: &GemmVariant, sm: Sm) -> Result<TileKern
     let mut b = Builder::new(&format!("gemm_{}_{}", problem.input.name(), variant.name()));
     b.block([variant.threads(), 1, 1]);
     let mut params = Params::default();
-    let open = Opening::new(&mut b, &mut params, problem, &variant.grid());
+    let mut open = Opening::new(&mut b, &mut params, problem, &variant.grid())?;
     let tiles = open.depth.ceil_div(&mut b, plan.depth);
     let (first, count) = share(&mut b, tiles, variant.splits, open.cell.split);
     let first = first.mul(&mut b, plan.depth);
     let fills = open.fills(&mut b, &mut params, problem, [from_a, from_b], first);
     let threads = (open.thread, open.shared);
     let sums = plan.run(&mut b, fills, count, threads);
-    plan.store(&mut b, &sums, (&open.finish, &open.to), (open.cell.row, open.cell.column), threads);
+    let at = (open.cell.row, open.cell.column);
+    plan.store(&mut b, &mut params, &sums, (&open.finish, &mut open.to), at, threads)?;
     Ok(TileKernel {
         entry: b.finish(),
         roles: params.finish(),

@@ -1,5 +1,6 @@
 //! What a family emits: an entry, what its parameters carry, and how many CTAs it takes.
 
+use graph::dim::Dim;
 use ptx::{Builder, Entry, ParamRole, Reg, Sm, Type};
 
 use crate::val::Val;
@@ -12,7 +13,7 @@ pub enum Tensor {
 }
 
 /// What a parameter carries. Sizes and strides are in elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// 8 bytes: element 0 of the buffer that the tensor lies in.
     Pointer(Tensor),
@@ -48,10 +49,14 @@ pub enum Role {
     Pad(u32),
     /// 4 bytes: number of rows that are reduced or normalised one by one.
     RowCount,
+    /// 8 bytes: a size over the parameters of the epilogue.
+    Size(Dim),
+    /// 8 bytes, multiplier and shift: the same.
+    SizeDivisor(Dim),
 }
 
 impl Role {
-    pub const fn bytes(self) -> u32 {
+    pub const fn bytes(&self) -> u32 {
         match self {
             Role::Pointer(_)
             | Role::Workspace
@@ -59,6 +64,8 @@ impl Role {
             | Role::BatchStride(..)
             | Role::BatchDivisor(_)
             | Role::PixelsDivisor
+            | Role::Size(_)
+            | Role::SizeDivisor(_)
             | Role::ResultWidthDivisor => 8,
             Role::Lead(_)
             | Role::Rows
@@ -117,6 +124,10 @@ pub enum KernelError {
     Target { family: &'static str, what: &'static str, least: u32, sm: Sm },
     #[error("{family}: {what} is {found}, but {rule}; choose another variant")]
     Variant { family: &'static str, what: &'static str, found: u32, rule: &'static str },
+    #[error("an epilogue has {found} {what}, expected {expected}; leave it to a kernel of its own")]
+    Epilogue { what: &'static str, found: usize, expected: usize },
+    #[error(transparent)]
+    Expression(#[from] ptx_expr::Error),
 }
 
 /// Parameters of a kernel under construction: each is declared where it is first asked for, at the top of the body.
@@ -126,9 +137,11 @@ pub struct Params {
 }
 
 impl Params {
-    fn declare(&mut self, b: &mut Builder, role: Role, kind: ParamRole) -> ptx::Param {
+    /// A parameter, the next in order.
+    pub fn declare(&mut self, b: &mut Builder, role: Role, kind: ParamRole) -> ptx::Param {
+        let bytes = role.bytes();
         self.roles.push(role);
-        b.param(role.bytes(), role.bytes(), kind)
+        b.param(bytes, bytes, kind)
     }
 
     /// A device pointer.

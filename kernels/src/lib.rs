@@ -12,6 +12,7 @@
 //! Invariants: a variant changes speed, never which sum is computed; sums over several CTAs are added in a fixed order, so the same
 //! input gives the same bits; no kernel reads outside its operands, whatever the sizes.
 
+pub mod epilogue;
 pub mod finish;
 pub mod fragment;
 pub mod gemm;

@@ -13,7 +13,7 @@ use ptx::{Builder, Cmp, Form, Op, Reg, Sm, Space, Type};
 
 use crate::finish::{Destination, Finish};
 use crate::fragment::{Accumulators, Fragments, GROUP, Input, Part, STEP_BYTES, multiply, zeros};
-use crate::launch::KernelError;
+use crate::launch::{KernelError, Params};
 use crate::shared::SharedTile;
 use crate::source::Fill;
 use crate::val::Val;
@@ -204,11 +204,12 @@ impl Pipeline {
     pub fn store(
         &self,
         b: &mut Builder,
+        params: &mut Params,
         sums: &Accumulators,
-        (finish, to): (&Finish, &Destination),
+        (finish, to): (&Finish, &mut Destination),
         (row, column): (Val, Val),
         (thread, base): (Reg, Reg),
-    ) {
+    ) -> Result<(), KernelError> {
         let columns = self.part()[1];
         let pitch = self.pitch() * 4;
         let lane = Val::Reg(thread).and(b, 31);
@@ -218,12 +219,12 @@ impl Pipeline {
         let (row_in, pair) = lane.div_rem(b, 4);
         let into = row_in.mul(b, pitch).add(b, region);
         let into = pair.mul(b, 8).add(b, into).reg(b);
-        let per_row = columns / finish.vector;
+        let per_row = columns / finish.vector();
         let (from_row, from_vector) = lane.div_rem(b, per_row.min(32));
         let from = from_row.mul(b, pitch).add(b, region);
-        let from = from_vector.mul(b, finish.vector * 4).add(b, from).reg(b);
+        let from = from_vector.mul(b, finish.vector() * 4).add(b, from).reg(b);
         let row = row.add(b, down).add(b, from_row);
-        let within = from_vector.mul(b, finish.vector);
+        let within = from_vector.mul(b, finish.vector());
         let column = column.add(b, across).add(b, within);
         for (g, group) in (0_u32..).zip(sums) {
             b.warp_barrier();
@@ -236,12 +237,13 @@ impl Pipeline {
             let (rows_at_once, side) = (32_u32.div_ceil(per_row), per_row.div_ceil(32));
             for turn in 0..GROUP / rows_at_once * side {
                 let (down, across) = (turn / side * rows_at_once, turn % side * 32);
-                let at = (from, i64::from(down * pitch + across * finish.vector * 4));
-                let values = floats(b, at, finish.vector);
-                let place = (row.add(b, g * GROUP + down), column.add(b, across * finish.vector));
-                finish.store(b, self.sm, to, place, &values);
+                let at = (from, i64::from(down * pitch + across * finish.vector() * 4));
+                let values = floats(b, at, finish.vector());
+                let place = (row.add(b, g * GROUP + down), column.add(b, across * finish.vector()));
+                finish.store(b, params, self.sm, to, place, &values)?;
             }
         }
+        Ok(())
     }
 }
 

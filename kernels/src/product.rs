@@ -2,10 +2,10 @@
 
 use ptx::{Builder, ParamRole, Reg, Special, Type};
 
-use crate::finish::{Destination, Finish, Stored};
+use crate::finish::{Destination, Finish, Stored, To};
 use crate::fragment::Input;
 use crate::image::{ImageLoader, Pixels, Window};
-use crate::launch::{Grid, Params, Role, Tensor, batch_coordinates, tensor_base};
+use crate::launch::{Grid, KernelError, Params, Role, Tensor, batch_coordinates, tensor_base};
 use crate::source::{Fill, Loader, Place, TileSource};
 use crate::val::Val;
 
@@ -66,7 +66,7 @@ pub struct Opening {
 }
 
 impl Opening {
-    pub fn new(b: &mut Builder, params: &mut Params, problem: &Product, grid: &Grid) -> Opening {
+    pub fn new(b: &mut Builder, params: &mut Params, problem: &Product, grid: &Grid) -> Result<Opening, KernelError> {
         let rows = params.u32(b, Role::Rows);
         let columns = size(b, params, problem.columns, Role::Columns);
         let depth = size(b, params, problem.depth, Role::Depth);
@@ -80,17 +80,17 @@ impl Opening {
             Matrix { base, lead }
         });
         let (finish, to) = if grid.splits > 1 {
-            let finish = Finish { dtype: Stored::F32, vector: problem.finish.vector.min(4) };
+            let finish = Finish::Store { dtype: Stored::F32, vector: problem.finish.vector().min(4) };
             (finish, partial(b, params, (rows, columns)))
         } else {
             let finish = problem.finish.clone();
-            let to = finish.destination(b, params, &batch, (rows, columns));
+            let to = finish.destination(b, params, &batch, (rows, columns))?;
             (finish, to)
         };
         let thread = b.special(Special::TidX);
         let shared = b.dynamic_shared(128);
         let shared = b.mov(Type::U32, shared);
-        Opening { rows, columns, depth, cell, operands, finish, to, thread, shared }
+        Ok(Opening { rows, columns, depth, cell, operands, finish, to, thread, shared })
     }
 }
 
@@ -169,5 +169,5 @@ fn partial(b: &mut Builder, params: &mut Params, (rows, columns): (Val, Val)) ->
     let bytes = b.mul_wide(Type::U32, down, across);
     let index = b.cvt(Type::U64, Type::U32, index);
     let base = b.mad(Type::U64, index, bytes, base);
-    Destination { base, lead: columns, rows, columns }
+    Destination { rows, columns, to: To::Matrix { base, lead: columns } }
 }

@@ -20,7 +20,6 @@
 
 use ptx::{Builder, Class, Cmp, Form, Op, Reg, Sm, Space, Type, Vector};
 
-use crate::finish::Finish;
 use crate::fragment::Input;
 use crate::launch::{Grid, KernelError, Params, TileKernel};
 use crate::product::{Opening, Product, Side, share};
@@ -110,14 +109,14 @@ pub fn emit(problem: &Product, variant: &SimtVariant, sm: Sm) -> Result<TileKern
         b.min_ctas(ctas);
     }
     let mut params = Params::default();
-    let open = Opening::new(&mut b, &mut params, problem, &variant.grid());
+    let mut open = Opening::new(&mut b, &mut params, problem, &variant.grid())?;
     let tiles = open.depth.ceil_div(&mut b, variant.depth);
     let (first, count) = share(&mut b, tiles, variant.splits, open.cell.split);
     let first = first.mul(&mut b, variant.depth);
     let fills = open.fills(&mut b, &mut params, problem, sources, first);
     let threads = Threads::new(&mut b, variant, &open);
     let sums = run(&mut b, variant, sm, fills, count, &threads);
-    store(&mut b, sm, &open, &threads, &sums);
+    store(&mut b, &mut params, sm, &mut open, &threads, &sums)?;
     Ok(TileKernel {
         entry: b.finish(),
         roles: params.finish(),
@@ -290,19 +289,26 @@ fn run(
     sums
 }
 
-/// Stores blocks of four columns, straight from the registers.
-fn store(b: &mut Builder, sm: Sm, open: &Opening, threads: &Threads, sums: &[Vec<Reg>]) {
-    let finish = Finish { vector: open.finish.vector.min(BLOCK), ..open.finish.clone() };
+/// Finishes blocks of four columns, straight from the registers.
+fn store(
+    b: &mut Builder,
+    params: &mut Params,
+    sm: Sm,
+    open: &mut Opening,
+    threads: &Threads,
+    sums: &[Vec<Reg>],
+) -> Result<(), KernelError> {
+    let finish = open.finish.at_most(BLOCK);
     let row = open.cell.row.add(b, threads.row);
     let column = open.cell.column.add(b, threads.column);
-    let block = BLOCK as usize;
     for (i, values) in (0_u32..).zip(sums) {
         let row = row.add(b, i / BLOCK * stride(0) + i % BLOCK);
-        for (j, values) in (0_u32..).zip(values.chunks(block)) {
-            for (k, values) in (0_u32..).zip(values.chunks(finish.vector as usize)) {
-                let column = column.add(b, j * stride(1) + k * finish.vector);
-                finish.store(b, sm, &open.to, (row, column), values);
+        for (j, values) in (0_u32..).zip(values.chunks(BLOCK as usize)) {
+            for (k, values) in (0_u32..).zip(values.chunks(finish.vector() as usize)) {
+                let column = column.add(b, j * stride(1) + k * finish.vector());
+                finish.store(b, params, sm, &mut open.to, (row, column), values)?;
             }
         }
     }
+    Ok(())
 }

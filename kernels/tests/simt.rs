@@ -15,7 +15,7 @@ fn side(crossed: bool, chunk: u32) -> Side {
 }
 
 fn problem(columns: u32, depth: u32, a: Side, b: Side, vector: u32) -> Product {
-    let finish = Finish { dtype: Stored::F32, vector };
+    let finish = Finish::Store { dtype: Stored::F32, vector };
     Product { input: Input::F32, columns: Some(columns), depth: Some(depth), batch_dims: 0, a, b, finish, window: None }
 }
 
@@ -61,7 +61,7 @@ fn split_sums() {
 
 #[test]
 fn batches_with_strides_and_sizes_as_arguments() {
-    let finish = Finish { dtype: Stored::F16, vector: 4 };
+    let finish = Finish::Store { dtype: Stored::F16, vector: 4 };
     let (a, b) = (side(false, 16), side(false, 4));
     let p = Product { input: Input::F32, columns: None, depth: None, batch_dims: 2, a, b, finish, window: None };
     let s = Sizes { rows: 5, columns: 12, depth: 36, batch: vec![2, 3], image: None };

@@ -1,7 +1,8 @@
 //! Runs kernels on the emulator and compares with a product computed in f64, one term after the other.
 
+use graph::dim::{Dim, SymId};
 use half::{bf16, f16};
-use kernels::finish::Stored;
+use kernels::finish::{Finish, Stored};
 use kernels::fragment::Input;
 use kernels::image::Window;
 use kernels::launch::{Role, Tensor};
@@ -116,9 +117,29 @@ fn images(window: &Window, image: &Image) -> (usize, impl Fn(usize, usize, usize
     (image.batch * h * w * c, at)
 }
 
+/// What an epilogue reads, and what it makes of a sum: of `[z][row][column]`, dense.
+pub struct Post<'a> {
+    pub reads: Vec<Vec<u8>>,
+    pub sizes: Vec<i64>,
+    pub dtype: Stored,
+    pub value: &'a dyn Fn(usize, usize, usize, f64) -> f64,
+    /// By how much an error of the sum grows.
+    pub growth: f64,
+}
+
 /// Runs a product (and, if it is split, the addition) and checks every element: the error may be that of `depth` additions in f32
 /// plus the rounding of the result.
 pub fn check(problem: &Product, kernel: TileKernel, sm: Sm, sizes: &Sizes) {
+    check_with(problem, kernel, sm, sizes, None);
+}
+
+/// As [`check`], with what an epilogue does.
+pub fn check_with(problem: &Product, kernel: TileKernel, sm: Sm, sizes: &Sizes, post: Option<&Post<'_>>) {
+    let dtype = match (&problem.finish, post) {
+        (_, Some(post)) => post.dtype,
+        (Finish::Store { dtype, .. }, None) => *dtype,
+        (Finish::Epilogue(_), None) => panic!("an epilogue without its meaning"),
+    };
     let splits = kernel.grid.splits;
     let (m, n) = (sizes.rows, sizes.columns);
     let zs: usize = sizes.batch.iter().product();
@@ -133,8 +154,8 @@ pub fn check(problem: &Product, kernel: TileKernel, sm: Sm, sizes: &Sizes) {
         _ => (stage(problem, 0, sizes, &plain), Box::new(plain)),
     };
     let right = stage(problem, 1, sizes, &second);
-    let out_bytes = problem.finish.dtype.bytes() as usize;
-    let gap = problem.finish.vector as usize;
+    let out_bytes = dtype.bytes() as usize;
+    let gap = if post.is_some() { 0 } else { problem.finish.vector() as usize };
     let lead = n + gap;
     let mut out_strides = vec![m * lead; sizes.batch.len()];
     for d in (1..sizes.batch.len()).rev() {
@@ -146,12 +167,16 @@ pub fn check(problem: &Product, kernel: TileKernel, sm: Sm, sizes: &Sizes) {
     let out = device.alloc((zs * m * lead * out_bytes) as u64);
     let space = device.alloc((zs * m * n * 4 * splits as usize).max(4) as u64);
     let image = sizes.image;
+    let extra: Vec<u64> =
+        post.map_or(Vec::new(), |post| post.reads.iter().map(|bytes| device.alloc_with(bytes)).collect());
+    let size = |dim: &Dim| dim.eval(&|SymId(k)| post?.sizes.get(k as usize).copied()).unwrap();
     let value = |role: &Role| -> Vec<u8> {
         let stage = |t: &Tensor| if *t == Tensor::Read(0) { &left } else { &right };
         let wide = |v: usize| (v as u64).to_le_bytes().to_vec();
         let narrow = |v: usize| (v as u32).to_le_bytes().to_vec();
         match role {
             Role::Pointer(Tensor::Read(0)) => a.to_le_bytes().to_vec(),
+            Role::Pointer(Tensor::Read(k)) if *k >= 2 => extra[*k as usize - 2].to_le_bytes().to_vec(),
             Role::Pointer(Tensor::Read(_)) => b.to_le_bytes().to_vec(),
             Role::Pointer(Tensor::Write(_)) => out.to_le_bytes().to_vec(),
             Role::Workspace => space.to_le_bytes().to_vec(),
@@ -171,18 +196,20 @@ pub fn check(problem: &Product, kernel: TileKernel, sm: Sm, sizes: &Sizes) {
             Role::PixelsDivisor => divisor(image.unwrap().result.iter().product::<usize>() as u64).to_vec(),
             Role::ResultWidth => narrow(image.unwrap().result[1]),
             Role::ResultWidthDivisor => divisor(image.unwrap().result[1] as u64).to_vec(),
+            Role::Size(dim) => size(dim).to_le_bytes().to_vec(),
+            Role::SizeDivisor(dim) => divisor(size(dim) as u64).to_vec(),
             Role::Pad(d) => narrow(image.unwrap().pads[*d as usize]),
         }
     };
     let name = kernel.entry.name.clone();
     let mut launches = vec![kernel];
     if splits > 1 {
-        launches.push(split::emit(problem, splits, sm));
+        launches.push(split::emit(problem, splits, sm).unwrap());
     }
     for kernel in launches {
         launch(&mut device, kernel, sm, &value, [m as u64, n as u64, zs as u64]);
     }
-    let half_ulp = match problem.finish.dtype {
+    let half_ulp = match dtype {
         Stored::F32 => 0.0,
         Stored::F16 => f64::powi(2.0, -11),
         Stored::Bf16 => f64::powi(2.0, -8),
@@ -190,11 +217,13 @@ pub fn check(problem: &Product, kernel: TileKernel, sm: Sm, sizes: &Sizes) {
     for z in 0..zs {
         for i in 0..m {
             let address = out + ((z * m + i) * lead * out_bytes) as u64;
-            let found = decode(problem.finish.dtype, &device.read(address, (n * out_bytes) as u64).unwrap());
+            let found = decode(dtype, &device.read(address, (n * out_bytes) as u64).unwrap());
             for (j, found) in found.iter().enumerate() {
                 let terms = (0..sizes.depth).map(|k| first(z, i, k) * second(z, j, k));
                 let (sum, size) = terms.fold((0.0, 0.0), |(s, a), t| (s + t, a + t.abs()));
-                let bound = size * sizes.depth as f64 * f64::powi(2.0, -24) + sum.abs() * half_ulp;
+                let (expected, growth) = post.map_or((sum, 1.0), |post| ((post.value)(z, i, j, sum), post.growth));
+                let bound = growth * size * sizes.depth as f64 * f64::powi(2.0, -24) + expected.abs() * half_ulp;
+                let sum = expected;
                 assert!((found - sum).abs() <= bound, "{name}: [{z}][{i}][{j}] is {found}, not {sum}");
             }
         }
