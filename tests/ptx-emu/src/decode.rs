@@ -113,19 +113,6 @@ impl<'t> Ctx<'_, 't> {
         ];
         for group in groups {
             if let Some(op) = group(self, mnemonic)? {
-                if matches!(
-                    op,
-                    Op::Mma(_)
-                        | Op::LdMatrix { .. }
-                        | Op::StMatrix { .. }
-                        | Op::MovMatrix { .. }
-                        | Op::CpAsync { .. }
-                        | Op::Mbar { .. }
-                        | Op::Bulk(_)
-                        | Op::Wgmma(_)
-                ) {
-                    break; // landing marker
-                }
                 return Ok(op);
             }
         }

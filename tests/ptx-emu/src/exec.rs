@@ -6,7 +6,7 @@ pub(crate) mod barrier;
 pub(crate) mod bulk;
 mod collective;
 mod convert;
-mod copies;
+pub(crate) mod copies;
 mod descriptor;
 mod fragments;
 mod half;
@@ -167,7 +167,7 @@ impl Machine<'_> {
             Op::LdMatrix { .. } | Op::StMatrix { .. } | Op::MovMatrix { .. } => self.matrices(warp, inst, mask),
             Op::Mma(mma) => self.mma(warp, mma, mask, line),
             Op::CpAsync { .. } => self.cp_async(warp, inst, mask),
-            Op::CpAsyncCommit => self.cp_async_commit(warp),
+            Op::CpAsyncCommit => self.cp_async_commit(warp, mask),
             Op::CpAsyncWait { keep } => self.cp_async_wait(warp, *keep, mask),
             Op::Mbar { f, addr, space } => return self.mbarrier(warp, f, addr, *space, mask, line),
             Op::Bulk(bulk) => self.bulk(warp, bulk, mask, line),

@@ -391,7 +391,6 @@ pub(crate) enum Op {
     },
     Match {
         all: bool,
-        ty: Ty,
         d: Option<Reg>,
         p: Option<PReg>,
         a: Src,

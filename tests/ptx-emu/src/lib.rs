@@ -50,6 +50,7 @@ mod module;
 mod parse;
 mod race;
 mod raw;
+mod tensor_map;
 mod types;
 mod warp;
 
@@ -57,3 +58,4 @@ pub use device::{Device, Launch, Options, Stats};
 pub use fault::{Fault, FaultKind, ParseError};
 pub use memory::MemoryError;
 pub use module::Module;
+pub use tensor_map::{Element, Im2col, Swizzle, TensorMap};

@@ -363,6 +363,10 @@ impl<'m> Machine<'m> {
     /// Reports operands that hold no value in some lanes.
     pub fn unset_fault(&mut self, warp: &Warp, unset: u32, line: u32) {
         let lane = unset.trailing_zeros();
+        if warp.wgmma.in_flight() {
+            let detail = "an operand has no value: its wgmma is not waited for, or nothing wrote it";
+            return self.fault(warp, lane, FaultKind::MissingWait, line, None, detail);
+        }
         let detail = format!("an operand has no value in lanes {unset:#010x}");
         self.fault(warp, lane, FaultKind::UninitialisedRegister, line, None, &detail);
     }

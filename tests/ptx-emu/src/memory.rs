@@ -7,8 +7,8 @@ use crate::race::Shadow;
 
 const FIRST: u64 = 0x10_0000_0000;
 const ALIGN: u64 = 512;
-/// Least unmapped bytes between two allocations.
-const RED_ZONE: u64 = 1024;
+/// Unmapped bytes between two allocations, beside the size of the first: addresses are free.
+const RED_ZONE: u64 = 1 << 20;
 
 /// One allocation.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Global {
 
     pub fn alloc(&mut self, size: u64, align: u64) -> u64 {
         let start = self.next.next_multiple_of(align.max(ALIGN));
-        self.next = start + size + RED_ZONE;
+        self.next = start + 2 * size + RED_ZONE;
         let block = Block::new(size as usize, 0);
         self.list.push(Allocation { start, size, freed: false, block, launch: 0 });
         start

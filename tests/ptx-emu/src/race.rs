@@ -112,6 +112,12 @@ impl Clock {
         self.lanes_ordered = self.now();
     }
 
+    /// All lanes have waited for what some of them released.
+    pub fn order_lanes_until(&mut self, done: &Knowledge) {
+        let released = done.own.get(self.warp as usize).copied().unwrap_or(0);
+        self.lanes_ordered = self.lanes_ordered.max(released + 1);
+    }
+
     pub fn fence(&mut self) {
         self.fenced = true;
         if let Some(seen) = self.seen.take() {

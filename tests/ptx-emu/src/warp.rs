@@ -85,7 +85,7 @@ pub(crate) struct Warp {
     pub proxy_fences: Vec<u32>,
     /// cp.async: the group being filled, then committed ones.
     pub open_copies: Vec<Copy>,
-    pub copy_groups: Vec<Vec<Copy>>,
+    pub copy_groups: Vec<crate::exec::copies::Group>,
     /// Bulk stores by lane: see exec/bulk.rs.
     pub bulk: Vec<crate::exec::bulk::Group>,
     pub wgmma: crate::exec::wgmma::State,

@@ -76,7 +76,7 @@ fn matching(ctx: &mut Ctx) -> Decoded<Op> {
         Some(p) => ctx.pred_sink(&p)?,
         None => None,
     };
-    Ok(Op::Match { all, ty, d, p, a: ctx.src(1, ty)?, mask: ctx.src(2, Ty::B32)? })
+    Ok(Op::Match { all, d, p, a: ctx.src(1, ty)?, mask: ctx.src(2, Ty::B32)? })
 }
 
 fn redux(ctx: &mut Ctx) -> Decoded<Op> {

@@ -116,11 +116,6 @@ impl Names {
         self.scopes.iter().rev().find_map(|(declared, _)| declared_type(declared, name)) == Some(Ty::Pred)
     }
 
-    /// Bits of a register.
-    pub fn width(&self, reg: Reg) -> u32 {
-        self.widths.get(reg as usize).map_or(0, |w| u32::from(*w))
-    }
-
     /// A register, or the address of a variable.
     pub fn value(&mut self, line: u32, name: &str) -> Decoded<Src> {
         if let Some(slot) = self.slot(name) {
