@@ -10,6 +10,7 @@
 
 mod functions;
 mod kernels;
+pub mod tables;
 mod world;
 
 use std::collections::BTreeMap;
@@ -28,8 +29,12 @@ pub trait Executor: Send {
     fn free(&mut self, address: Address) -> bool;
     /// False if the range does not lie in one allocation.
     fn write(&mut self, address: Address, bytes: &[u8]) -> bool;
-    /// None if the range does not lie in one allocation.
+    /// None if the range does not lie in one allocation, or nothing ever wrote a part of it.
     fn read(&mut self, address: Address, bytes: usize) -> Option<Vec<u8>>;
+    /// False if a range does not lie in one allocation.
+    fn copy(&mut self, to: Address, from: Address, bytes: usize) -> bool {
+        self.read(from, bytes).is_some_and(|found| self.write(to, &found))
+    }
     /// Takes PTX, or the text inside machine code of [`machine_code`]; the compiler's words if it refuses.
     fn load(&mut self, text: &str) -> Result<usize, String>;
     /// Offset and bytes of every parameter of an entry.

@@ -25,7 +25,7 @@ fn start() -> StandIn {
 
 /// `out[i] = i / n + addend` over 8 elements, for an input of n elements.
 fn division(addend: i64) -> Program {
-    let mut b = Build::new("division");
+    let mut b = build("division");
     let n = b.size(SizeOp::InputDim { input: 0, axis: 0 });
     let (four, zero, one, eight) = (b.constant(4), b.constant(0), b.constant(1), b.constant(8));
     let (bytes, out, addend) = (b.size(SizeOp::Mul(n, four)), b.constant(32), b.constant(addend));
@@ -62,7 +62,7 @@ fn divisors_and_narrow_sizes() {
 
 /// The input, copied by a kernel that finds it through a tensor map.
 fn mapped() -> Program {
-    let mut b = Build::new("mapped");
+    let mut b = build("mapped");
     let n = b.size(SizeOp::InputDim { input: 0, axis: 0 });
     let (four, zero, one) = (b.constant(4), b.constant(0), b.constant(1));
     let bytes = b.size(SizeOp::Mul(n, four));
@@ -178,7 +178,7 @@ impl HostOps for Host {
 
 /// x, doubled if its first element is below 10, through a sequence; the positive elements, and the sequence itself.
 fn hosted() -> Program {
-    let mut b = Build::new("hosted");
+    let mut b = build("hosted");
     let n = b.size(SizeOp::InputDim { input: 0, axis: 0 });
     let (four, zero, one, ten) = (b.constant(4), b.constant(0), b.constant(1), b.constant(10));
     let bytes = b.size(SizeOp::Mul(n, four));

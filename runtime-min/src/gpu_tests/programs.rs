@@ -3,106 +3,24 @@
 use std::borrow::Cow;
 
 use crate::datum::DType;
-use crate::error::Node;
 use crate::gpu::program::*;
 use crate::gpu_tests::kernels::TEXT;
+pub use crate::stand_in::tables::{Build, NONE};
 
-/// Tables under construction.
-pub struct Build {
-    pub program: Program,
-    sizes: Vec<SizeOp>,
-    buffers: Vec<Buffer>,
-    steps: Vec<Step>,
-}
-
-pub const NONE: Memory = Memory { bytes: None, most: None };
-
-impl Build {
-    pub fn new(name: &'static str) -> Build {
-        let module = Module { name: "all", ptx: Cow::Borrowed(TEXT), cubins: Cow::Borrowed(&[]) };
-        let entries = ["add", "double", "positive", "below", "trap", "divide", "mapped"];
-        let kernels = entries.map(|entry| Kernel {
-            module: 0,
-            entry,
-            block: [32, 1, 1],
-            cluster: [1, 1, 1],
-            shared_limit: 0,
-            cooperative: false,
-            dependent: true,
-        });
-        let program = Program {
-            name,
-            target: Target { capability: 80, specific: false },
-            sizes: Cow::default(),
-            prepared: 0,
-            slots: 0,
-            bounds: Cow::default(),
-            guards: Cow::default(),
-            inputs: Cow::default(),
-            outputs: Cow::default(),
-            states: Cow::default(),
-            arena: NONE,
-            buffers: Cow::default(),
-            objects: 0,
-            constants: 0,
-            modules: vec![module].into(),
-            kernels: kernels.to_vec().into(),
-            maps: Cow::default(),
-            nodes: vec![Node { name: "n0", op: "First" }, Node { name: "n1", op: "Second" }].into(),
-            steps: Cow::default(),
-            body: Span::default(),
-            points: Cow::default(),
-        };
-        Build { program, sizes: Vec::new(), buffers: Vec::new(), steps: Vec::new() }
-    }
-
-    pub fn size(&mut self, op: SizeOp) -> Size {
-        self.sizes.push(op);
-        Size(self.sizes.len() as u32 - 1)
-    }
-
-    pub fn constant(&mut self, value: i64) -> Size {
-        self.size(SizeOp::Const(value))
-    }
-
-    pub fn buffer(&mut self, bytes: Size, place: Place) -> Buf {
-        self.buffers.push(Buffer { bytes, place });
-        Buf(self.buffers.len() as u32 - 1)
-    }
-
-    pub fn input(&mut self, name: &'static str, dims: &[Size], memory: Memory) {
-        let port = InputPort { name, expected: "f32 [n]", dtype: Some(DType::F32), dims: dims.to_vec().into(), memory };
-        self.program.inputs.to_mut().push(port);
-    }
-
-    pub fn output(&mut self, name: &'static str, dtype: DType, dims: &[Size], buffer: Buf, memory: Memory) {
-        let port = OutputPort { name, dtype: Some(dtype), dims: dims.to_vec().into(), buffer, memory };
-        self.program.outputs.to_mut().push(port);
-    }
-
-    pub fn step(&mut self, action: Action) -> u32 {
-        let node = u32::from(!self.steps.is_empty());
-        self.steps.push(Step { action, node });
-        self.steps.len() as u32 - 1
-    }
-
-    /// A launch of one CTA of the entry at this position.
-    pub fn launch(&mut self, kernel: u32, one: Size, zero: Size, args: Vec<Arg>) -> u32 {
-        self.step(Action::Launch { kernel, grid: [one; 3], shared: zero, args: args.into() })
-    }
-
-    /// All sizes so far need no slot.
-    pub fn prepared(&mut self) {
-        self.program.prepared = self.sizes.len() as u32;
-    }
-
-    pub fn finish(mut self, body: Span) -> Program {
-        self.program.body = body;
-        self.program.sizes = self.sizes.into();
-        self.program.buffers = self.buffers.into();
-        self.program.steps = self.steps.into();
-        self.program
-    }
+/// A program of the kernels in [`TEXT`].
+pub fn build(name: &'static str) -> Build {
+    let module = Module { name: "all", ptx: Cow::Borrowed(TEXT), cubins: Cow::Borrowed(&[]) };
+    let entries = ["add", "double", "positive", "below", "trap", "divide", "mapped"];
+    let kernels = entries.map(|entry| Kernel {
+        module: 0,
+        entry,
+        block: [32, 1, 1],
+        cluster: [1, 1, 1],
+        shared_limit: 0,
+        cooperative: false,
+        dependent: true,
+    });
+    Build::new(name, Target { capability: 80, specific: false }, vec![module], kernels.to_vec())
 }
 
 pub const ADD: u32 = 0;
@@ -115,7 +33,7 @@ pub const MAPPED: u32 = 6;
 
 /// `y = 2 (x + w)` over n elements, n from 0 to 16, in two launches, a clear and a copy. Graphs at 4 elements.
 pub fn chain() -> Program {
-    let mut b = Build::new("chain");
+    let mut b = build("chain");
     let n = b.size(SizeOp::InputDim { input: 0, axis: 0 });
     let (four, zero, one) = (b.constant(4), b.constant(0), b.constant(1));
     let bytes = b.size(SizeOp::Mul(n, four));
@@ -154,7 +72,7 @@ pub fn weights() -> Vec<u8> {
 /// Doubles x in place of a growing output as often as x has positive elements, at most `limit` times and while its first
 /// element is below 100; counts calls in a state. Outputs: the values, the number of rounds.
 pub fn rounds() -> Program {
-    let mut b = Build::new("rounds");
+    let mut b = build("rounds");
     let n = b.size(SizeOp::InputDim { input: 0, axis: 0 });
     let (four, zero, one, eight) = (b.constant(4), b.constant(0), b.constant(1), b.constant(8));
     let bytes = b.size(SizeOp::Mul(n, four));

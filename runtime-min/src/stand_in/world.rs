@@ -282,10 +282,7 @@ impl World {
                 }
                 None => false,
             },
-            Work::Copy { to, from, bytes } => match self.executor.read(from, bytes) {
-                Some(found) => self.executor.write(to, &found),
-                None => false,
-            },
+            Work::Copy { to, from, bytes } => self.executor.copy(to, from, bytes),
             Work::Fill { to, word, width, count } => {
                 let bytes = word.to_le_bytes();
                 let pattern = bytes.get(..width).unwrap_or(&bytes);

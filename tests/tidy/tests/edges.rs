@@ -25,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("onnx2crate", &["graph", "onnx", "passes", "nest", "plan", "backend-cpu", "emit", "runtime-min", "templates"]),
     ("filetests", &["graph", "onnx", "passes", "nest", "plan", "backend-cpu"]),
     ("conformance", &["graph", "onnx", "passes", "nest", "plan", "backend-cpu", "emit", "onnx2crate", "runtime-min"]),
+    ("gpu-checks", &["ptx-emu", "runtime-min"]),
     ("onnx-proto", &[]),
     // Nothing of ours: what checks the printed PTX must not share a mistake with it.
     ("ptx-emu", &[]),

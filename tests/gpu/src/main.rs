@@ -1,0 +1,41 @@
+//! Runs all cases on GPU 0, a line each.
+
+#![allow(clippy::print_stdout, reason = "a program whose output is its result")]
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use gpu_checks::{cases, hardware};
+use runtime_min::gpu::cudarc_table::driver;
+use runtime_min::gpu::owned::device_facts;
+
+fn main() -> ExitCode {
+    let driver = match driver() {
+        Ok(driver) => driver,
+        Err(error) => {
+            println!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match device_facts(driver, 0) {
+        Ok(facts) => println!("{facts:?}"),
+        Err(error) => {
+            println!("{error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    let mut failed = 0;
+    for (name, case) in cases::CASES.iter().chain(hardware::CASES) {
+        let start = Instant::now();
+        let done = case(driver);
+        let time = start.elapsed();
+        match done {
+            Ok(()) => println!("ok    {name} ({time:.1?})"),
+            Err(what) => {
+                failed += 1;
+                println!("WRONG {name}: {what}");
+            }
+        }
+    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
