@@ -3,7 +3,7 @@
 
 use ptx::{
     Atomic, Builder, Class, Cmp, Count, Effect, Entry, Fetch, Form, Guard, Module, Op, Operand, Order, ParamRole, Reg,
-    Sm, Space, Special, Stmt, Trans, Type, legalize, print, verify,
+    Satfinite, Sm, Space, Special, Stmt, Trans, Type, legalize, print, verify,
 };
 use ptx_emu::{Device, Launch};
 
@@ -269,6 +269,7 @@ fn copies_with_zeros() {
             let mine = b.element_shared(mine, tid, 16);
             let read = b.rem(Type::U32, tid, bytes + 1);
             b.cp_async_zfill(Fetch::Default, mine, from, bytes, read);
+            b.cp_async_commit();
             b.cp_async_wait(0);
             let word = b.sub(Type::U32, bytes, 4_u32);
             let last = b.add(Type::U32, mine, word);
@@ -276,7 +277,8 @@ fn copies_with_zeros() {
         });
         let mut numbers = Numbers(7);
         let input: Vec<u8> = (0..BLOCKS * THREADS * SLOT / 8).flat_map(|_| numbers.value().to_le_bytes()).collect();
-        let output = run(Sm::Sm75, legalize(entry, Sm::Sm75));
+        let output = run(Sm::Sm75, legalize(entry.clone(), Sm::Sm75));
+        same("cp.async", &run(Sm::Sm80, entry), &output);
         for (thread, (slot, found)) in input.chunks(SLOT as usize).zip(output.chunks(8)).enumerate() {
             let read = thread % THREADS as usize % (bytes as usize + 1);
             let expected: Vec<u8> = (0..bytes as usize).map(|at| if at < read { slot[at] } else { 0 }).collect();
@@ -302,7 +304,8 @@ fn stores_of_matrices() {
             b.warp_barrier();
             b.ld(Space::Shared, Type::B64, row)
         });
-        let output = run(Sm::Sm75, legalize(entry, Sm::Sm75));
+        let output = run(Sm::Sm75, legalize(entry.clone(), Sm::Sm75));
+        same("stmatrix", &run(Sm::Sm90a, entry), &output);
         for (thread, found) in output.chunks(8).enumerate() {
             let (matrix, row) = (thread % 32 / 8, thread % 8);
             for column in 0..4 {
@@ -310,6 +313,54 @@ fn stores_of_matrices() {
                 let expected = [matrix * 2 + c % 2, r * 4 + c / 2].map(|x| u8::try_from(x).unwrap_or(255));
                 assert_eq!(found[column * 2..column * 2 + 2], expected, "{trans:?} thread {thread} column {column}");
             }
+        }
+    }
+}
+
+/// The larger shape and the smaller ones that stand for it; small integers, so that no sum is rounded.
+fn check_product(form: Form, native: Sm, element: impl Fn(&mut Builder, Reg) -> Reg) {
+    let plain = entry(|b, from| {
+        let row = form.row().operands;
+        let mut counts = row.iter().map(|spec| form.count_of(spec.count).map_or(1, |(count, _)| count));
+        let lists: Vec<Vec<Reg>> = [counts.next(), counts.next(), counts.next(), counts.next()]
+            .into_iter()
+            .flatten()
+            .enumerate()
+            .map(|(list, count)| {
+                let words: Vec<Reg> = (0..count)
+                    .map(|at| {
+                        let offset = i64::try_from((at * 4 + list * 8) % 32).unwrap_or(0);
+                        let x = b.ld(Space::Global, Type::B32, (from, offset));
+                        element(b, x)
+                    })
+                    .collect();
+                words
+            })
+            .collect();
+        let operands: Vec<Operand> = lists.iter().map(|list| Operand::Vector(list.clone())).collect();
+        b.emit(form, operands);
+        // All results count, each by a factor of its own.
+        let zero = b.mov(Type::U32, 0_u32);
+        lists[0].iter().zip(1_u32..).fold(zero, |sum, (x, factor)| b.mad(Type::U32, *x, factor * 2 - 1, sum))
+    });
+    let legal = legalize(plain.clone(), Sm::Sm75);
+    same(&form.to_string(), &run(native, plain), &run(Sm::Sm75, legal));
+}
+
+#[test]
+fn products_on_sm_75() {
+    // Halves 0 to 3 in both sides of a word; the accumulator's words are f32, which such bits make tiny but exact.
+    let halves = |b: &mut Builder, x: Reg| {
+        let small = b.and(Type::B32, x, 0x0003_0003_u32);
+        let parts = b.unpack(small);
+        let parts: Vec<Reg> = parts.iter().map(|p| b.cvt(Type::F16, Type::U16, *p)).collect();
+        b.pack(&parts)
+    };
+    check_product(Form::new(Op::Mma16816F16, ()), Sm::Sm80, halves);
+    let bytes = |_: &mut Builder, x: Reg| x;
+    for op in [Op::Mma16832Int, Op::Mma16816Int] {
+        for form in Form::all(op).into_iter().filter(|f| f.modifier(0) == Some(Satfinite::No.into())) {
+            check_product(form, Sm::Sm80, bytes);
         }
     }
 }

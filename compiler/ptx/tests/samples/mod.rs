@@ -6,8 +6,14 @@ use ptx::{
 };
 
 /// An entry with all forms of a row that the target has; `None` if it has none.
+#[allow(dead_code, reason = "one test file chooses its forms")]
 pub fn entry(op: Op, sm: Sm) -> Option<Entry> {
-    let forms: Vec<Form> = Form::all(op).into_iter().filter(|form| form.arch().has(sm)).collect();
+    entry_of(op, |form| form.arch().has(sm))
+}
+
+/// An entry with the forms of a row that are wanted; `None` if there is none.
+pub fn entry_of(op: Op, wanted: impl Fn(Form) -> bool) -> Option<Entry> {
+    let forms: Vec<Form> = Form::all(op).into_iter().filter(|form| wanted(*form)).collect();
     if forms.is_empty() {
         return None;
     }
