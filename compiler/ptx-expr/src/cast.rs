@@ -3,11 +3,12 @@
 use graph::dtype::{Class, DType};
 use graph::expr::Rounding;
 
-use crate::arith::{Arith, Convert, Float, Int, IntOp, Relation, Width};
+use crate::arith::Arith;
 use crate::error::Error;
 use crate::form::Form;
 use crate::integer::wrap;
 use crate::narrow;
+use crate::op::{Convert, Float, Int, IntOp, Relation, Width};
 
 /// What a cast does, all but its operand.
 #[derive(Clone, Copy, Debug)]

@@ -7,18 +7,19 @@
 use std::collections::BTreeMap;
 
 use graph::dim::{Dim, Pred, SymId};
-use graph::dtype::{Class, DType};
+use graph::dtype::DType;
 use graph::expr::{BinOp, CmpOp, Expr, ExprId, Exprs, UnOp};
 use graph::scalar::Scalar;
 use graph::symbol::{SymSource, Symbols};
 use nest::index::IndexSpace;
 
-use crate::arith::{Arith, Width};
-use crate::cast::{Cast, bitcast, from_register_bits, resize};
+use crate::arith::Arith;
+use crate::cast::{Cast, bitcast};
 use crate::error::Error;
 use crate::form::Form;
 use crate::maths::MathsMode;
-use crate::{float, integer, narrow};
+use crate::op::Convert;
+use crate::scalar::{binary, compare, constant, fma, unary};
 
 /// An integer of 32 bits (signed) or 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,8 @@ pub enum Fits {
     /// Where the ranges of symbols and index variables prove it.
     #[default]
     Proven,
-    /// Everywhere but in what comes from data: the launch has checked that no index, extent and offset exceeds `i32`.
+    /// Everywhere but in what comes from data and where a larger number stands: the launch has checked that no index, extent and
+    /// offset exceeds `i32`.
     Assumed,
 }
 
@@ -187,15 +189,7 @@ impl<'a, A: Arith> Emitter<'a, A> {
             }
             Expr::Fma(x, y, z) => {
                 let (x, y, z) = (self.value(*x, leaves)?, self.value(*y, leaves)?, self.value(*z, leaves)?);
-                let a = &mut *self.arith;
-                match Form::of(dtype)? {
-                    Form::Float(f) => Ok(float::fma(a, dtype, f, x, y, z)),
-                    Form::Int(ty) => {
-                        let sum = a.apply(crate::arith::Op::Int(crate::arith::IntOp::Mad, ty), &[x, y, z]);
-                        Ok(integer::wrap(a, dtype, sum))
-                    }
-                    Form::Pred => Err(Error::DType { what: "fma", dtype }),
-                }
+                fma(self.arith, dtype, x, y, z)
             }
             Expr::Cast { to, saturate, rounding, value } => {
                 let from = exprs.dtype(*value);
@@ -214,13 +208,7 @@ impl<'a, A: Arith> Emitter<'a, A> {
 
     /// An operation on one value of a dtype.
     pub fn unary(&mut self, op: UnOp, dtype: DType, x: A::Value) -> Result<A::Value, Error> {
-        let a = &mut *self.arith;
-        match Form::of(dtype)? {
-            Form::Float(f) => float::unary(a, self.options.maths, op, dtype, f, x),
-            Form::Int(ty) => integer::unary(a, op, dtype, ty, x),
-            Form::Pred if op == UnOp::Not => Ok(a.not(Width::Pred, x)),
-            Form::Pred => Err(Error::DType { what: op.row().name, dtype }),
-        }
+        unary(self.arith, self.options.maths, op, dtype, x)
     }
 
     /// An operation on two values of a dtype.
@@ -235,7 +223,7 @@ impl<'a, A: Arith> Emitter<'a, A> {
 
     /// A value of 64 bits.
     pub(crate) fn widened(&mut self, whole: Whole<A::Value>) -> A::Value {
-        if whole.wide { whole.value } else { self.arith.convert(crate::arith::Convert::ExtendSigned, whole.value) }
+        if whole.wide { whole.value } else { self.arith.convert(Convert::ExtendSigned, whole.value) }
     }
 
     /// An i64 expression as a polynomial of sizes and index variables; values from data become symbols of their own.
@@ -352,69 +340,5 @@ impl<'a, A: Arith> Emitter<'a, A> {
             Expr::Binary(BinOp::Or, x, y) => Pred::Or(vec![self.predicate_of(*x)?, self.predicate_of(*y)?]),
             _ => return None,
         })
-    }
-}
-
-/// A constant in the form of its dtype.
-pub fn constant<A: Arith>(a: &mut A, scalar: Scalar) -> Result<A::Value, Error> {
-    Ok(match Form::of(scalar.dtype)? {
-        Form::Pred => a.bool(scalar.bits != 0),
-        Form::Int(ty) => a.int(ty, scalar.as_i64()),
-        Form::Float(f) => a.float(f, scalar.as_f64()),
-    })
-}
-
-/// An operation on two values of a dtype; also what combines accumulators.
-pub fn binary<A: Arith>(a: &mut A, op: BinOp, dtype: DType, x: A::Value, y: A::Value) -> Result<A::Value, Error> {
-    match (Form::of(dtype)?, op) {
-        (Form::Float(f), _) => float::binary(a, op, dtype, f, x, y),
-        (Form::Int(ty), _) => integer::binary(a, op, dtype, ty, x, y),
-        (Form::Pred, BinOp::And) => Ok(a.and(Width::Pred, x, y)),
-        (Form::Pred, BinOp::Or) => Ok(a.or(Width::Pred, x, y)),
-        (Form::Pred, BinOp::Xor) => Ok(a.xor(Width::Pred, x, y)),
-        (Form::Pred, _) => Err(Error::DType { what: op.row().name, dtype }),
-    }
-}
-
-/// A comparison of two values of a dtype.
-pub fn compare<A: Arith>(a: &mut A, op: CmpOp, dtype: DType, x: A::Value, y: A::Value) -> Result<A::Value, Error> {
-    Ok(match Form::of(dtype)? {
-        Form::Float(f) => float::compare(a, op, f, x, y),
-        Form::Int(ty) => integer::compare(a, op, ty, x, y),
-        Form::Pred => {
-            let w = Width::Pred;
-            let unequal = a.xor(w, x, y);
-            match op {
-                CmpOp::Ne => unequal,
-                CmpOp::Eq => a.not(w, unequal),
-                CmpOp::Lt | CmpOp::Le => {
-                    let not = a.not(w, x);
-                    if op == CmpOp::Lt { a.and(w, not, y) } else { a.or(w, not, y) }
-                }
-            }
-        }
-    })
-}
-
-/// A value in memory's bits (zeros above its width; bool as 0 or 1) from its form; `canonical` makes every NaN the one NaN.
-pub fn to_memory<A: Arith>(a: &mut A, dtype: DType, x: A::Value, canonical: bool) -> Result<A::Value, Error> {
-    let plain = !canonical && matches!(dtype, DType::F32 | DType::F64 | DType::F16 | DType::BF16);
-    if plain { Ok(narrow::to_bits(a, dtype, x)) } else { crate::cast::register_bits(a, dtype, x) }
-}
-
-/// The form of a value from memory's bits, zeros above its width.
-pub fn from_memory<A: Arith>(a: &mut A, dtype: DType, bits: A::Value) -> Result<A::Value, Error> {
-    from_register_bits(a, dtype, bits)
-}
-
-/// A whole as another integer form.
-pub fn whole_as<A: Arith>(a: &mut A, whole: Whole<A::Value>, dtype: DType) -> Result<A::Value, Error> {
-    let from = if whole.wide { crate::arith::Int::S64 } else { crate::arith::Int::S32 };
-    match (dtype.class(), Form::of(dtype)?) {
-        (Class::Signed | Class::Unsigned, Form::Int(to)) => {
-            let resized = resize(a, from, to, whole.value);
-            Ok(integer::wrap(a, dtype, resized))
-        }
-        _ => Err(Error::DType { what: "an index", dtype }),
     }
 }

@@ -3,11 +3,12 @@
 use graph::dtype::DType;
 use graph::expr::{BinOp, CmpOp, Rounding, UnOp};
 
-use crate::arith::{Arith, Convert, Float, FloatOp, Relation, Width};
+use crate::arith::Arith;
 use crate::error::Error;
 use crate::integer::relation;
 use crate::maths::{self, MathsMode};
 use crate::narrow;
+use crate::op::{Convert, Float, FloatOp, Relation, Width};
 
 /// Rounds a result to its dtype.
 fn rounded<A: Arith>(a: &mut A, dtype: DType, x: A::Value) -> A::Value {
@@ -105,7 +106,19 @@ pub(crate) fn fma<A: Arith>(a: &mut A, dtype: DType, f: Float, x: A::Value, y: A
 
 /// The first where it is NaN or relates to the second, else the second.
 fn first_of<A: Arith>(a: &mut A, f: Float, relation: Relation, x: A::Value, y: A::Value) -> A::Value {
+    let number = |bits: u64| match f {
+        Float::F32 => !f32::from_bits(bits as u32).is_nan(),
+        Float::F64 => !f64::from_bits(bits).is_nan(),
+    };
+    if a.known(y).is_some_and(number) {
+        let opposite = if relation == Relation::Le { Relation::Gt } else { Relation::Lt };
+        let second = a.fcmp(opposite, f, x, y);
+        return a.select(f.width(), second, y, x);
+    }
     let holds = a.fcmp(relation, f, x, y);
+    if a.known(x).is_some_and(number) {
+        return a.select(f.width(), holds, x, y);
+    }
     let nan = a.is_nan(f, x);
     let first = a.or(Width::Pred, holds, nan);
     a.select(f.width(), first, x, y)

@@ -2,8 +2,8 @@
 
 use graph::dtype::{Class, DType};
 
-use crate::arith::{Float, Int, Number, Width};
 use crate::error::Error;
+use crate::op::{Float, Int, Number, Width};
 
 /// What a value of a dtype is computed as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Runs sequences on the host, in the machine's semantics: tests, and folding of constants.
 
-use crate::arith::{Approx, Arith, BitOp, Convert, Feature, Float, FloatOp, Int, IntOp, Number, Op, Relation, Width};
+use crate::arith::Arith;
+use crate::op::{Approx, BitOp, Convert, Feature, Float, FloatOp, Int, IntOp, Number, Op, Relation, Width};
 
 /// Values are their bits; predicates are 0 and 1.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,8 +3,9 @@
 use graph::dtype::{Class, DType};
 use graph::expr::{BinOp, CmpOp, UnOp};
 
-use crate::arith::{Arith, BitOp, Convert, Int, IntOp, Op, Relation, Width};
+use crate::arith::Arith;
 use crate::error::Error;
+use crate::op::{BitOp, Convert, Int, IntOp, Op, Relation, Width};
 
 /// Wraps a 32-bit result to a narrower dtype.
 pub(crate) fn wrap<A: Arith>(a: &mut A, dtype: DType, x: A::Value) -> A::Value {

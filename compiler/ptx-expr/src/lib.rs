@@ -33,15 +33,18 @@ mod machine;
 pub mod maths;
 pub mod memory;
 mod narrow;
+mod op;
+mod quotient;
+mod scalar;
 
-pub use arith::{Approx, Arith, BitOp, Convert, Feature, Float, FloatOp, Int, IntOp, Number, Op, Relation, Width};
+pub use arith::Arith;
 pub use cast::{Cast, bitcast};
-pub use emitter::{
-    Emitter, Fits, Leaves, Load, Options, Whole, binary, compare, constant, from_memory, to_memory, whole_as,
-};
+pub use emitter::{Emitter, Fits, Leaves, Load, Options, Whole};
 pub use error::Error;
 pub use form::Form;
 pub use host::{Host, evaluate};
 pub use machine::{Machine, Value};
 pub use maths::MathsMode;
 pub use narrow::round;
+pub use op::{Approx, BitOp, Convert, Feature, Float, FloatOp, Int, IntOp, Number, Op, Relation, Width};
+pub use scalar::{binary, compare, constant, fma, from_memory, to_memory, unary, whole_as};

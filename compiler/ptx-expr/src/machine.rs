@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use ptx::{Builder, Cmp, Form, Ftz, Operand, Reg, Round, Sm, Type};
 
-use crate::arith::{Approx, Arith, BitOp, Convert, Feature, Float, FloatOp, Int, IntOp, Number, Op, Relation, Width};
+use crate::arith::Arith;
 use crate::host::evaluate;
+use crate::op::{Approx, BitOp, Convert, Feature, Float, FloatOp, Int, IntOp, Number, Op, Relation, Width};
 
 /// A register or a constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

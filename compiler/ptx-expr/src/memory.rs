@@ -8,10 +8,12 @@
 use graph::dtype::DType;
 use ptx::{Address, Builder, Fetch, LoadCache, Operand, Reg, Space, StoreCache, Type, Vector};
 
-use crate::arith::{Arith, Convert, Int, IntOp, Width};
-use crate::emitter::{Whole, from_memory, to_memory};
+use crate::arith::Arith;
+use crate::emitter::Whole;
 use crate::error::Error;
 use crate::machine::{Machine, Value};
+use crate::op::{Convert, Int, IntOp, Width};
+use crate::scalar::{from_memory, to_memory};
 
 /// A buffer: where it lies, the address of element 0 (64 bits, or 32 in shared memory), and how caches treat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

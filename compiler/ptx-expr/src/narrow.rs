@@ -11,7 +11,8 @@
 use graph::dtype::DType;
 use graph::expr::Rounding;
 
-use crate::arith::{Arith, Convert, Feature, Float, Int, IntOp, Op, Relation, Width};
+use crate::arith::Arith;
+use crate::op::{Convert, Feature, Float, Int, IntOp, Op, Relation, Width};
 
 const F: Float = Float::F32;
 const W: Width = Width::B32;

@@ -6,7 +6,8 @@
 //! ```
 
 use super::{by, clamp, exp::exp};
-use crate::arith::{Arith, Float, Relation};
+use crate::arith::Arith;
+use crate::op::{Float, Relation};
 
 const NEAR32: [f64; 7] =
     [0.128_379_17, -0.376_126_26, 0.112_835_85, -0.026_853_813, 0.005_188_329, -0.000_801_020_7, 7.853_909e-5];

@@ -7,7 +7,8 @@
 //! Idea: Cody and Waite, "Software Manual for the Elementary Functions", 1980.
 
 use super::{by, clamp, either, keep_small, odd};
-use crate::arith::{Arith, Convert, Float, Int, IntOp, Relation};
+use crate::arith::Arith;
+use crate::op::{Convert, Float, Int, IntOp, Relation};
 
 const P32: [f64; 5] = [0.49999997, 0.16666543, 0.0416672, 0.008366579, 0.0013882527];
 const P64: [f64; 10] = [
@@ -116,7 +117,7 @@ pub(super) fn power_of_two<A: Arith>(a: &mut A, f: Float, n: A::Value) -> A::Val
         Float::F32 => high,
         Float::F64 => {
             let low = a.u32(0);
-            a.apply(crate::arith::Op::Convert(Convert::Pack), &[low, high])
+            a.apply(crate::op::Op::Convert(Convert::Pack), &[low, high])
         }
     }
 }

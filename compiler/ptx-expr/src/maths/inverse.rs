@@ -6,7 +6,8 @@
 //! ```
 
 use super::{by, either, odd};
-use crate::arith::{Arith, Float, Int, Number, Relation, Width};
+use crate::arith::Arith;
+use crate::op::{Float, Int, Number, Relation, Width};
 
 const ASIN32: [f64; 5] = [0.16666754, 0.07495233, 0.045478333, 0.024141027, 0.042230494];
 const ASIN64: [f64; 12] = [

@@ -7,7 +7,8 @@
 //! ```
 
 use super::{either, keep_small, odd};
-use crate::arith::{Arith, Convert, Float, Int, IntOp, Relation, Width};
+use crate::arith::Arith;
+use crate::op::{Convert, Float, Int, IntOp, Relation, Width};
 
 const P32: [f64; 8] =
     [0.33333215, -0.24999797, 0.20010406, -0.16680479, 0.14005879, -0.12184359, 0.1398438, -0.12891284];

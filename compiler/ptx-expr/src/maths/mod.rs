@@ -23,7 +23,8 @@ mod trig;
 
 use graph::expr::UnOp;
 
-use crate::arith::{Approx, Arith, Float, Op, Relation};
+use crate::arith::Arith;
+use crate::op::{Approx, Float, Op, Relation};
 
 pub(crate) use inverse::atan2;
 pub(crate) use power::pow;

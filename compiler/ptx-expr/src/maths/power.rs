@@ -10,7 +10,8 @@
 use super::exp::{reduce, scale, whole_series};
 use super::log::split;
 use super::{by, clamp, either};
-use crate::arith::{Arith, Float, FloatOp, Relation, Width};
+use crate::arith::Arith;
+use crate::op::{Float, FloatOp, Relation, Width};
 
 const Q32: [f64; 4] = [0.39999998, 0.28571877, 0.22184853, 0.1947067];
 const Q64: [f64; 8] = [

@@ -10,7 +10,8 @@
 //! Idea: Payne and Hanek, "Radian Reduction for Trigonometric Functions", 1983.
 
 use super::either;
-use crate::arith::{Arith, Convert, Float, FloatOp, Int, IntOp, Op, Relation, Width};
+use crate::arith::Arith;
+use crate::op::{Convert, Float, FloatOp, Int, IntOp, Op, Relation, Width};
 
 /// 2/π: the first 1216 bits after the point.
 const TWO_OVER_PI: [u64; 19] = [

@@ -5,8 +5,9 @@
 //! ```
 
 use super::either;
-use crate::arith::{Arith, Convert, Float, Int, IntOp, Relation, Width};
+use crate::arith::Arith;
 use crate::maths::exp::power_of_two;
+use crate::op::{Convert, Float, Int, IntOp, Relation, Width};
 
 /// Remainder with the sign of the dividend; NaN for an infinite dividend and a zero divisor.
 pub(crate) fn fmod<A: Arith>(a: &mut A, f: Float, x: A::Value, y: A::Value) -> A::Value {

@@ -2,7 +2,8 @@
 
 use super::reduce::{reduce, reduce_pair};
 use super::{by, keep_small, odd};
-use crate::arith::{Arith, Float, Int, IntOp, Relation, Width};
+use crate::arith::Arith;
+use crate::op::{Float, Int, IntOp, Relation, Width};
 
 const SIN32: [f64; 4] = [-0.16666667, 0.008333329, -0.00019839335, 2.7183046e-06];
 const SIN64: [f64; 6] = [

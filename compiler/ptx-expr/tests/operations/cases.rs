@@ -258,3 +258,34 @@ pub fn bitcasts() -> Vec<Case> {
     }
     out
 }
+
+/// Operations of which one side is known: what is folded and what has a shorter way.
+pub fn with_constants() -> Vec<Case> {
+    let mut out = Vec::new();
+    for dtype in dtypes() {
+        let constants: Vec<Scalar> = match dtype.class() {
+            Class::Bool => vec![Scalar::bool(false), Scalar::bool(true)],
+            Class::Float => {
+                let known = [0.0, -0.0, 1.0, 2.0, 3.0, 0.5, -1.0, 6.0, f64::INFINITY, f64::NAN];
+                known.map(|v| Scalar::from_f64(dtype, v)).into()
+            }
+            _ => [0, 1, 2, 3, -1].map(|v| Scalar::from_i64(dtype, v)).into(),
+        };
+        for row in BINARY.iter().filter(|row| row.classes.contains(&dtype.class())) {
+            for (k, constant) in constants.iter().enumerate() {
+                let rounded = dtype.is_float() && matches!(row.op, BinOp::Pow | BinOp::Atan2);
+                let allowed = if rounded { steps(dtype) } else { 0 };
+                let operands = || vec![(dtype, values(dtype, 120))];
+                out.push(case(format!("{}_{dtype}_by_{k}", row.name), allowed, operands(), |add, loads| {
+                    let constant = add(Expr::Const(*constant));
+                    add(Expr::Binary(row.op, loads[0], constant))
+                }));
+                out.push(case(format!("{}_{dtype}_of_{k}", row.name), allowed, operands(), |add, loads| {
+                    let constant = add(Expr::Const(*constant));
+                    add(Expr::Binary(row.op, constant, loads[0]))
+                }));
+            }
+        }
+    }
+    out
+}

@@ -61,6 +61,11 @@ fn binary_on_integers_and_bools() {
 }
 
 #[test]
+fn binary_with_constants() {
+    check(&cases::with_constants());
+}
+
+#[test]
 fn comparisons() {
     check(&cases::comparisons());
 }
