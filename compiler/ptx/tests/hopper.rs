@@ -9,6 +9,8 @@ use ptx::{
     verify,
 };
 
+use ptx_emu::{Device, Element, Launch, Swizzle, TensorMap};
+
 const STAGES: u32 = 4;
 const A_BYTES: u32 = 128 * 128;
 const B_BYTES: u32 = 128 * 128;
@@ -38,7 +40,8 @@ fn kernel() -> Entry {
     b.if_then(first, |b| {
         for stage in 0..STAGES {
             b.mbarrier_init((barriers, i64::from(stage * 8)), 1_u32);
-            b.mbarrier_init((barriers, i64::from((STAGES + stage) * 8)), 1_u32);
+            // A stage is free when each warp of the group that multiplies has said so.
+            b.mbarrier_init((barriers, i64::from((STAGES + stage) * 8)), 4_u32);
         }
         b.emit(Form::new(Op::FenceMbarrierInit, ()), []);
     });
@@ -86,7 +89,7 @@ fn kernel() -> Entry {
                 }
                 b.emit(Form::new(Op::WgmmaCommit, ()), []);
                 b.emit(Form::new(Op::WgmmaWait, ()), [0_u32.into()]);
-                let one = b.and(Type::B32, tid, 127_u32);
+                let one = b.and(Type::B32, tid, 31_u32);
                 let tells = b.setp(Cmp::Eq, Type::U32, one, 0_u32);
                 b.guarded(tells, |b| b.mbarrier_arrive((full, i64::from(STAGES * 8))));
             });
@@ -119,4 +122,48 @@ fn registers_are_compact() {
         assert_eq!(used.map(|r| r.index + 1).max().unwrap_or(0), entry.register_count(class));
     }
     assert!(entry.instructions().all(|i| !matches!(i.operands.first(), Some(Operand::Imm(_))) || i.form.op != Op::Mov));
+}
+
+/// Small integers in a pattern without symmetry.
+fn element(row: usize, k: usize, seed: usize) -> i32 {
+    i32::try_from((row * 7 + k * 13 + row * k * seed) % 5).unwrap_or(0) - 2
+}
+
+/// -2 to 2 as f16.
+fn half(value: i32) -> [u8; 2] {
+    let bits: u16 = [0xC000, 0xBC00, 0, 0x3C00, 0x4000][usize::try_from(value + 2).unwrap_or(2)];
+    bits.to_le_bytes()
+}
+
+/// The ring wraps twice; every sum is exact.
+#[test]
+fn the_kernel_multiplies_on_the_emulator() {
+    let text = print(&Module::new(Sm::Sm90a, vec![kernel()]));
+    let module = ptx_emu::Module::parse(&text);
+    assert!(module.is_ok(), "{:?}", module.err());
+    let (rows, depth) = (128_usize, 64 * 9_usize);
+    let matrix = |seed: usize| -> Vec<u8> {
+        (0..rows * depth).flat_map(|at| half(element(at / depth, at % depth, seed))).collect()
+    };
+    let mut device = Device::default();
+    let [a, b] = [3, 4].map(|seed| device.alloc_with(&matrix(seed)));
+    let c = device.alloc(256 * 256);
+    let map = |address| TensorMap::tiled(Element::F16, address, &[576, 128], &[64, 128], Swizzle::B128).encode();
+    let mut params = [map(a), map(b)].concat();
+    params.extend(c.to_le_bytes());
+    params.extend(9_u32.to_le_bytes());
+    let launch =
+        Launch { dynamic_shared: STAGES * (A_BYTES + B_BYTES), ..Launch::new("tile", [1; 3], [256, 1, 1], &params) };
+    let ran = module.map(|module| device.launch(&module, &launch));
+    assert!(matches!(ran, Ok(Ok(_))), "{ran:?}");
+    let written = device.read(c + 128 * 256, 128 * 256).unwrap_or_default();
+    for (at, value) in written.chunks(4).enumerate() {
+        let (thread, i) = (at / 64, at % 64);
+        let row = thread / 32 * 16 + thread % 32 / 4 + i % 4 / 2 * 8;
+        let column = i / 4 * 8 + thread % 4 * 2 + i % 2;
+        let sum: i32 = (0..depth).map(|k| element(row, k, 3) * element(column, k, 4)).sum();
+        let bits = <[u8; 4]>::try_from(value).map(f32::from_le_bytes);
+        assert_eq!(bits.map(f64::from).ok(), Some(f64::from(sum)), "row {row} column {column}");
+    }
+    assert_eq!(written.len(), 128 * 256);
 }
