@@ -298,7 +298,7 @@ fn stores_of_matrices() {
             let tile = b.mov(Type::U32, tile);
             let row = b.element_shared(tile, tid, 16);
             let values: Vec<Reg> = (0..4_u32)
-                .map(|matrix| b.mad(Type::U32, lane, 0x0100_0100_u32, (matrix * 2 + 1) << 16 | matrix * 2))
+                .map(|matrix| b.mad(Type::U32, lane, 0x0100_0100_u32, ((matrix * 2 + 1) << 16) | (matrix * 2)))
                 .collect();
             b.stmatrix(Count::X4, trans, row, &values);
             b.warp_barrier();
