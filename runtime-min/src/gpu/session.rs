@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::bridge::byte_length;
 use super::super::datum::Datum;
-use super::super::error::{DeviceError, Error, Node, StepError};
+use super::super::error::{Error, Node, StepError};
 use super::super::sizes;
 use super::driver::{Address, StreamHandle};
 use super::engine::Shared;
@@ -14,9 +14,8 @@ use super::memory::SessionMemory;
 use super::owned::{Event, Stream};
 use super::params::Params;
 use super::pinned::Pinned;
-use super::program::{Action, Buf, Program};
+use super::program::{Action, Program};
 use super::shape::Values;
-use super::verify::is_object;
 
 /// An execution context. One call runs at a time; several sessions of an engine may run on several threads.
 #[derive(Debug)]
@@ -38,8 +37,8 @@ pub struct GpuSession {
     pub(super) times: Vec<(Node, Duration)>,
     pub(super) timers: Option<(Event, Event)>,
     /// After the last call, and whether that was on a caller's stream.
-    last: Event,
-    lent: bool,
+    pub(super) last: Event,
+    pub(super) lent: bool,
 }
 
 /// One input of a call.
@@ -198,224 +197,6 @@ impl GpuSession {
         Ok(())
     }
 
-    /// Runs the program on inputs of the host. Afterwards [`GpuSession::output`] has the results.
-    pub fn infer(&mut self, inputs: &[HostInput<'_>]) -> Result<(), Error> {
-        self.guarded(|session| session.infer_entered(inputs))
-    }
-
-    fn infer_entered(&mut self, inputs: &[HostInput<'_>]) -> Result<(), Error> {
-        let shared = Arc::clone(&self.shared);
-        let program = &shared.program;
-        self.values.prepare(program, inputs.iter().map(|input| input.dims))?;
-        self.check_inputs(program, inputs)?;
-        let stream = self.stream.handle();
-        let mut call = Call { host_inputs: true, objects: inputs, ..Call::new(stream) };
-        if std::mem::take(&mut self.lent) {
-            shared.context.api.wait_event(stream, self.last.handle())?;
-        }
-        self.ready(&call, program)?;
-        self.send(inputs)?;
-        call.graphs = self.prepared_shape();
-        self.run_block(&mut call, program, program.body)?;
-        self.fetch(program)?;
-        self.stream.synchronize()?;
-        Ok(())
-    }
-
-    fn check_inputs(&self, program: &Program, inputs: &[HostInput<'_>]) -> Result<(), Error> {
-        for (port, input) in program.inputs.iter().zip(inputs) {
-            let wrong = |found: &str| {
-                let (input, expected) = (port.name, port.expected);
-                Error::InputType { input, expected, found: found.to_string() }
-            };
-            match (port.dtype, input.value) {
-                (Some(dtype), HostValue::Bytes(bytes)) => {
-                    let expected = sizes::count(input.dims);
-                    if bytes.len() != byte_length(dtype, expected) {
-                        let found = bytes.len().saturating_mul(8) / dtype.bits().max(1);
-                        return Err(Error::InputLength { input: port.name, expected, found });
-                    }
-                }
-                (Some(_), HostValue::Staged) | (None, HostValue::Object(_)) => {}
-                (Some(_), HostValue::Object(datum)) => return Err(wrong(datum.kind())),
-                (None, HostValue::Bytes(_) | HostValue::Staged) => return Err(wrong("a tensor")),
-            }
-        }
-        Ok(())
-    }
-
-    /// Copies inputs to the device.
-    fn send(&mut self, inputs: &[HostInput<'_>]) -> Result<(), Error> {
-        for (k, input) in inputs.iter().enumerate() {
-            let Some(dtype) = self.shared.program.inputs.get(k).and_then(|p| p.dtype) else { continue };
-            let bytes = byte_length(dtype, sizes::count(input.dims));
-            self.need_staging(k, bytes)?;
-            let Some(staged) = self.staging.get_mut(k) else { continue };
-            if let HostValue::Bytes(given) = input.value
-                && let Some(place) = staged.bytes_mut()?.get_mut(..given.len())
-            {
-                place.copy_from_slice(given);
-            }
-            let to = self.memory.address(self.shared.regions.input(k));
-            staged.upload(to, bytes, &self.stream)?;
-        }
-        Ok(())
-    }
-
-    fn need_staging(&mut self, k: usize, bytes: usize) -> Result<(), Error> {
-        if let Some(staged) = self.staging.get_mut(k).filter(|s| s.len() < bytes) {
-            *staged = Pinned::new(&self.shared.context, bytes)?;
-        }
-        Ok(())
-    }
-
-    /// Copies outputs from the device.
-    fn fetch(&mut self, program: &Program) -> Result<(), Error> {
-        for (k, port) in program.outputs.iter().enumerate() {
-            let Some(bytes) = self.output_bytes(k).map_err(StepError::at_border)? else { continue };
-            let from = self.address_at(port.buffer, 0, bytes as u64).map_err(StepError::at_border)?;
-            let Some(result) = self.results.get_mut(k) else { continue };
-            if result.len() < bytes {
-                *result = Pinned::new(&self.shared.context, bytes)?;
-            }
-            result.download(from, bytes, &self.stream)?;
-        }
-        Ok(())
-    }
-
-    /// Bytes of output `k` of the last call; `None` for an object.
-    fn output_bytes(&self, k: usize) -> Result<Option<usize>, StepError> {
-        let Some(port) = self.shared.program.outputs.get(k) else { return Ok(None) };
-        let Some(dtype) = port.dtype else { return Ok(None) };
-        let mut elements: usize = 1;
-        for size in port.dims.iter() {
-            elements = elements.saturating_mul(sizes::length(self.values.get(*size))?);
-        }
-        Ok(Some(byte_length(dtype, elements)))
-    }
-
-    /// The bytes of output `k` of the last `infer`, and its extents.
-    pub fn output<const RANK: usize>(&self, k: usize) -> Result<(&[u8], [usize; RANK]), StepError> {
-        let refused = |what: String| StepError::from(DeviceError::Refused { what });
-        let port = self.shared.program.outputs.get(k);
-        let port = port.ok_or_else(|| refused(format!("there is no output {k}")))?;
-        let mut dims = [0; RANK];
-        if port.dims.len() != RANK {
-            return Err(refused(format!("output {k} has rank {}, asked for is rank {RANK}", port.dims.len())));
-        }
-        for (place, size) in dims.iter_mut().zip(port.dims.iter()) {
-            *place = sizes::length(self.values.get(*size))?;
-        }
-        let bytes = self.output_bytes(k)?.ok_or_else(|| refused(format!("output {k} is no tensor")))?;
-        let found = self.results.get(k).and_then(Pinned::settled).and_then(|all| all.get(..bytes));
-        Ok((found.ok_or_else(|| refused(format!("output {k} has not been fetched; call infer first")))?, dims))
-    }
-
-    /// Output `k` of the last call, if it is an object of the session.
-    pub fn output_object(&self, k: usize) -> Option<&Datum> {
-        let buffer: Buf = self.shared.program.outputs.get(k)?.buffer;
-        let place = self.shared.program.buffers.get(buffer.0 as usize)?.place;
-        if !is_object(place) {
-            return None;
-        }
-        self.object(&Call::new(self.stream.handle()), buffer).ok()
-    }
-
-    /// Output `k` of the last call as a datum.
-    pub fn output_datum(&self, k: usize) -> Result<Datum, StepError> {
-        let refused = |what: String| StepError::from(DeviceError::Refused { what });
-        if let Some(object) = self.output_object(k) {
-            return Ok(object.clone());
-        }
-        let port = self.shared.program.outputs.get(k);
-        let port = port.ok_or_else(|| refused(format!("there is no output {k}")))?;
-        let dtype = port.dtype.ok_or_else(|| refused(format!("output {k} is an object that has not been made")))?;
-        let shape = port.dims.iter().map(|d| sizes::length(self.values.get(*d))).collect::<Result<Vec<_>, _>>()?;
-        let bytes = byte_length(dtype, sizes::count(&shape));
-        let found = self.results.get(k).and_then(Pinned::settled).and_then(|all| all.get(..bytes));
-        let found = found.ok_or_else(|| refused(format!("output {k} has not been fetched; call infer first")))?;
-        Ok(super::super::bridge::tensor(dtype, &shape, found))
-    }
-
-    /// The session's own memory for input `k`, of so many bytes, to be written in place.
-    pub fn input_mut(&mut self, k: usize, bytes: usize) -> Result<&mut [u8], Error> {
-        self.shared.check()?;
-        let shared = Arc::clone(&self.shared);
-        let _entered = shared.context.enter()?;
-        self.need_staging(k, bytes)?;
-        let refused = || DeviceError::Refused { what: format!("there is no input {k} that is a tensor") };
-        let staged = self.staging.get_mut(k).ok_or_else(refused)?;
-        Ok(staged.bytes_mut()?.get_mut(..bytes).ok_or_else(refused)?)
-    }
-
-    /// Runs the program on memory of the device, as work of a caller's stream (0: the default stream). An output address of
-    /// 0 leaves that output in the session's memory ([`GpuSession::output_address`]).
-    ///
-    /// Where the stream captures, the steps go into the capture, one by one; the session must then outlive the graph, and
-    /// one call of session or graph must have ended before the next begins.
-    ///
-    /// # Safety
-    /// The stream belongs to the engine's primary context. Inputs and outputs are memory of its device, of the sizes that
-    /// these shapes say, and are left alone until the stream has done the work.
-    #[allow(unsafe_code, reason = "a promise about addresses; nothing unsafe is done here")]
-    pub unsafe fn enqueue(
-        &mut self,
-        stream: usize,
-        inputs: &[DeviceInput<'_>],
-        outputs: &[Address],
-    ) -> Result<(), Error> {
-        self.guarded(|session| session.enqueue_entered(StreamHandle(stream), inputs, outputs))
-    }
-
-    fn enqueue_entered(
-        &mut self,
-        stream: StreamHandle,
-        inputs: &[DeviceInput<'_>],
-        outputs: &[Address],
-    ) -> Result<(), Error> {
-        let shared = Arc::clone(&self.shared);
-        let (program, api) = (&shared.program, shared.context.api);
-        let refused = |what: &str| Error::from(DeviceError::Refused { what: what.to_string() });
-        if program.inputs.iter().any(|port| port.dtype.is_none()) {
-            return Err(refused("an input that is no tensor cannot lie on the device; call infer"));
-        }
-        if outputs.len() != program.outputs.len() {
-            return Err(refused("not one address for every output; 0 leaves an output in the session's memory"));
-        }
-        self.values.prepare(program, inputs.iter().map(|input| input.dims))?;
-        let mut call = Call { capturing: api.is_capturing(stream)?, ..Call::new(stream) };
-        if !call.capturing {
-            api.wait_event(stream, self.last.handle())?;
-        }
-        for (k, input) in inputs.iter().enumerate() {
-            self.memory.lend(shared.regions.input(k), input.address);
-        }
-        for (k, address) in outputs.iter().enumerate().filter(|(_, address)| **address != 0) {
-            self.memory.lend(shared.regions.output(k), *address);
-        }
-        let done = self.ready(&call, program).and_then(|()| {
-            call.graphs = if call.capturing { None } else { self.prepared_shape() };
-            self.run_block(&mut call, program, program.body)
-        });
-        for k in 0..inputs.len() {
-            self.memory.restore(shared.regions.input(k));
-        }
-        for k in 0..outputs.len() {
-            self.memory.restore(shared.regions.output(k));
-        }
-        if !call.capturing {
-            self.lent = true;
-            api.record_event(self.last.handle(), stream)?;
-        }
-        done
-    }
-
-    /// Where the session keeps output `k` on the device; 0 if it has no memory for it.
-    pub fn output_address(&self, k: usize) -> Address {
-        let buffer = self.shared.program.outputs.get(k).map(|port| port.buffer);
-        buffer.and_then(|buffer| self.place(buffer).ok()).map_or(0, |(address, _)| address)
-    }
-
     /// Sets everything that the session keeps between calls to zero.
     pub fn reset_states(&mut self) -> Result<(), Error> {
         self.guarded(|session| {
@@ -445,7 +226,7 @@ impl GpuSession {
 
     /// Does something in the engine's context. After an error nothing of it runs on, and one that spoils the context is
     /// remembered.
-    fn guarded<T>(&mut self, work: impl FnOnce(&mut GpuSession) -> Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn guarded<T>(&mut self, work: impl FnOnce(&mut GpuSession) -> Result<T, Error>) -> Result<T, Error> {
         self.shared.check()?;
         let shared = Arc::clone(&self.shared);
         let _entered = shared.context.enter()?;

@@ -263,6 +263,8 @@ fn inputs_are_written_in_place() {
     assert_eq!(text(short, &mut session), "input \"x\": expected 2 elements, found 1");
     let object = HostInput { dims: &[2], value: HostValue::Object(&Datum::Opt(None)) };
     assert_eq!(text(object, &mut session), "input \"x\": expected f32 [n], found an optional");
+    let staged = HostInput { dims: &[9], value: HostValue::Staged };
+    assert_eq!(text(staged, &mut session), "input \"x\": expected 9 elements, found 4");
     let flat = HostInput { dims: &[2, 1], value: HostValue::Bytes(&[0; 8]) };
     assert_eq!(text(flat, &mut session), "input \"x\": expected shape f32 [n], found [2, 1]");
     assert_eq!(session.infer(&[]).unwrap_err().to_string(), "the model has 1 inputs, 0 were given");

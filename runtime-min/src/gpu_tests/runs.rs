@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::kernels::device;
 use super::programs::*;
 use crate::gpu::engine::GpuEngine;
+use crate::gpu::link::{KernelFacts, Linker};
 use crate::gpu::options::{EngineOptions, NoHost};
 use crate::gpu::program::*;
 use crate::gpu::session::{DeviceInput, GpuSession, HostInput, HostValue};
@@ -159,6 +160,39 @@ fn times_are_taken_by_step() {
     let times: Vec<(&str, bool)> = session.profile().iter().map(|(node, t)| (node.op, *t == half)).collect();
     assert_eq!(times, [("First", true), ("Second", true), ("Second", true), ("Second", true)]);
     assert_eq!(driver.counts().graph_launches, 0);
+}
+
+#[test]
+fn rounds_are_timed() {
+    let driver = start();
+    let engine = load(&driver, chain(), EngineOptions::default()).unwrap();
+    let mut session = engine.session().unwrap();
+    let data = bytes(&[1.0; 4]);
+    let times = session.time(&[HostInput { dims: &[4], value: HostValue::Bytes(&data) }], 5).unwrap();
+    assert_eq!(times, [std::time::Duration::from_micros(500); 5]);
+    assert_eq!(driver.counts().graph_launches, 6);
+    drop((session, engine));
+    assert_eq!(driver.leaks(), Leaks::default());
+}
+
+/// Tools get machine code from the driver, on several threads at once.
+#[test]
+fn the_driver_links() {
+    let driver = start();
+    let linker = Linker::open(driver.table(), 0).unwrap();
+    let target = Target { capability: 90, specific: true };
+    let codes = std::thread::scope(|scope| {
+        let link = || linker.link("all", super::kernels::TEXT, target).unwrap();
+        let threads = [scope.spawn(link), scope.spawn(link)];
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(codes[0], codes[1]);
+    let facts = linker.facts(&codes[0], "add", [32, 1, 1], 1024).unwrap();
+    assert_eq!(facts, KernelFacts { resident: 2, ..KernelFacts::default() });
+    let text = linker.link("all", "wrong", target).unwrap_err().to_string();
+    assert_eq!(text, "kernel \"all\": cuLinkAddData: CUDA_ERROR_INVALID_PTX (218): as the script says");
+    drop(linker);
+    assert_eq!(driver.leaks(), Leaks::default());
 }
 
 #[test]
