@@ -77,6 +77,12 @@ fn uses(text: &str) -> TokenStream {
         ),
     );
     add(
+        "Work for",
+        quote!(
+            use super::super::runtime::cpu::isa::Work;
+        ),
+    );
+    add(
         "math ::",
         quote!(
             use super::super::runtime::cpu::math;

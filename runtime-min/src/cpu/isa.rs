@@ -9,8 +9,9 @@
 //!                       └─ Portable: work.run()                                      what the target guarantees (SSE2, NEON)
 //! ```
 //!
-//! Limits: inlining is certain when the loop lives in an `#[inline(always)]` function reached through [`Work::run`]; a closure
-//! is inlined when it is small. Code that is not inlined is still right, only narrower.
+//! Limits: inlining is certain when the loop lives in an `#[inline(always)]` function reached through [`Work::run`] of a type of
+//! its own; a closure, even one that only calls such a function, is inlined when all of it is small. Code that is not inlined is
+//! still right, only narrower.
 //! Idea: function multiversioning by inlining into feature-gated shells, as the `pulp` and `multiversion` crates do it.
 
 /// Width of the vector code, from narrow to wide.

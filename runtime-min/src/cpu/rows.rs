@@ -10,7 +10,7 @@
 //! Traffic: the row three times, from the first-level cache where it fits. An empty row is left alone.
 
 use super::isa::{Isa, Work, vectorize};
-use super::math::{exp, ln};
+use super::math::{exp_flushed, ln};
 use super::{KernelError, need};
 
 const LANES: usize = 64;
@@ -54,7 +54,7 @@ impl Work for Softmax<'_> {
     fn run(self) {
         let max = largest(self.0);
         let sum = fold_mut(self.0, |v| {
-            *v = exp(*v - max);
+            *v = exp_flushed(*v - max);
             *v
         });
         let scale = 1.0 / sum;
@@ -71,7 +71,7 @@ impl Work for LogSoftmax<'_> {
         let max = largest(self.0);
         let sum = fold_mut(self.0, |v| {
             *v -= max;
-            exp(*v)
+            exp_flushed(*v)
         });
         let log = ln(sum);
         self.0.iter_mut().for_each(|v| *v -= log);

@@ -7,9 +7,9 @@
 
 use core::cmp::Ordering;
 
-use super::KernelError;
 use super::math::{Int, int_pow};
 use super::narrow;
+use super::{BLOCK, KernelError};
 
 /// The element at a position.
 #[inline(always)]
@@ -57,6 +57,22 @@ pub fn row_mut<T>(y: &mut [T], at: i64, count: i64) -> Result<&mut [T], KernelEr
     let (at, count) = (at as usize, count as usize);
     let outside = KernelError::Length { what: "a row of a result", expected: at.wrapping_add(count), found: y.len() };
     y.get_mut(at..).and_then(|rest| rest.get_mut(..count)).ok_or(outside)
+}
+
+/// Sixteen elements from a position on.
+#[inline(always)]
+pub fn lanes<T>(x: &[T], at: i64) -> Result<&[T; BLOCK], KernelError> {
+    let at = at as usize;
+    let what = KernelError::Length { what: "a row of an operand", expected: at.wrapping_add(BLOCK), found: x.len() };
+    x.get(at..).and_then(|rest| rest.first_chunk()).ok_or(what)
+}
+
+/// [`lanes`], to be written.
+#[inline(always)]
+pub fn lanes_mut<T>(y: &mut [T], at: i64) -> Result<&mut [T; BLOCK], KernelError> {
+    let at = at as usize;
+    let what = KernelError::Length { what: "a row of a result", expected: at.wrapping_add(BLOCK), found: y.len() };
+    y.get_mut(at..).and_then(|rest| rest.first_chunk_mut()).ok_or(what)
 }
 
 macro_rules! floats {

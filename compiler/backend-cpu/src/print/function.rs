@@ -96,23 +96,9 @@ fn function(kernel: &Kernel, name: &str, doc: &str, body: TokenStream, wide: boo
     let scratch = matches!(kernel.body, Body::Sort { .. }).then(|| quote!(scratch: &mut [i64],));
     let count = kernel.params;
     let unpack = unpack(count);
-    let inner = format_ident!("{name}_body");
-    let reads = (0..kernel.operands.len()).map(operand);
-    let writes = (0..kernel.results.len()).map(result);
     let tokens = if wide {
-        quote! {
-            #[doc = #doc]
-            pub fn #name(isa: Isa, #(#params,)* p: &[i64; #count]) -> Result<(), KernelError> {
-                vectorize(isa, || #inner(#(#reads,)* #(#writes,)* p))
-            }
-
-            #[inline(always)]
-            fn #inner(#(#params,)* p: &[i64; #count]) -> Result<(), KernelError> {
-                #unpack
-                #body
-                Ok(())
-            }
-        }
+        let given = slices(kernel, 0);
+        shell(&name, doc, &given, count, &body)
     } else {
         quote! {
             #[doc = #doc]
@@ -124,6 +110,62 @@ fn function(kernel: &Kernel, name: &str, doc: &str, body: TokenStream, wide: boo
         }
     };
     Function { name, tokens }
+}
+
+/// Names and types of the slices of a function, as references.
+fn slices(kernel: &Kernel, skip: usize) -> Vec<Slice> {
+    let slice = |name: Ident, dtype, mutable| Slice { name, ty: slice_type(dtype), mutable };
+    let reads = kernel.operands.iter().enumerate().skip(skip).map(|(k, port)| slice(operand(k), port.dtype, false));
+    reads.chain(kernel.results.iter().enumerate().map(|(k, port)| slice(result(k), port.dtype, true))).collect()
+}
+
+/// A parameter by reference.
+struct Slice {
+    name: Ident,
+    ty: TokenStream,
+    mutable: bool,
+}
+
+/// A function that runs its body in code compiled for the level at hand: the body is a function of references, so that the
+/// compiler knows that they do not overlap; a `Work` takes it into the shell of each level.
+fn shell(name: &Ident, doc: &str, slices: &[Slice], count: usize, body: &TokenStream) -> TokenStream {
+    let (inner, work) = (format_ident!("{name}_body"), format_ident!("{}", name.to_string().to_uppercase()));
+    let typed = |lifetime: &TokenStream| -> Vec<TokenStream> {
+        let one = |s: &Slice| {
+            let (name, ty) = (&s.name, &s.ty);
+            if s.mutable { quote!(#name: &#lifetime mut #ty) } else { quote!(#name: &#lifetime #ty) }
+        };
+        slices.iter().map(one).collect()
+    };
+    let (fields, params) = (typed(&quote!('a)), typed(&TokenStream::new()));
+    let names: Vec<&Ident> = slices.iter().map(|s| &s.name).collect();
+    let unpack = unpack(count);
+    quote! {
+        #[doc = #doc]
+        pub fn #name(isa: Isa, #(#params,)* p: &[i64; #count]) -> Result<(), KernelError> {
+            vectorize(isa, #work { #(#names,)* p })
+        }
+
+        struct #work<'a> {
+            #(#fields,)*
+            p: &'a [i64; #count],
+        }
+
+        impl Work for #work<'_> {
+            type Output = Result<(), KernelError>;
+            #[inline(always)]
+            fn run(self) -> Self::Output {
+                #inner(#(self.#names,)* self.p)
+            }
+        }
+
+        #[inline(always)]
+        fn #inner(#(#params,)* p: &[i64; #count]) -> Result<(), KernelError> {
+            #unpack
+            #body
+            Ok(())
+        }
+    }
 }
 
 fn nest_body(kernel: &Kernel, nest: &Nest) -> Result<TokenStream, PrintError> {
@@ -236,7 +278,6 @@ pub fn print_epilogue(
     let mut lets = TokenStream::new();
     let channels = stage.inner.get(map.c).ok_or(PrintError::Malformed("no such dim"))?;
     let channels = printer.size(channels);
-    let tile = TileLoop { dim: map.c, first_block: quote!((tile.c as i64 / 16)), width: quote!(width) };
     let coordinates = [("n", &map.n), ("y", &map.y), ("x", &map.x)];
     for (coordinate, dims) in coordinates {
         let source = format_ident!("t_{coordinate}");
@@ -261,16 +302,6 @@ pub fn print_epilogue(
     }
     let mut sources = vec![Source::Tile(format_ident!("values"))];
     sources.extend(memory(kernel).into_iter().skip(1));
-    let spec = StageSpec {
-        parallel: &stage.inner,
-        reduce: &[],
-        exprs: &stage.exprs,
-        accs: &[],
-        sources: &sources,
-        block: None,
-        given,
-        tile: Some(tile),
-    };
     let mut sinks = Vec::new();
     for out in &stage.outs {
         if let Target::Store { result: k, index } = &out.target {
@@ -278,33 +309,44 @@ pub fn print_epilogue(
             sinks.push(Sink::Store { name: result(*k), port, value: out.value, index: index.clone() });
         }
     }
-    let tokens = StagePrinter::new(&spec, kernel.params, &extents(kernel)).print(&sinks)?;
-    let params = parameters(kernel, 1);
-    let count = kernel.params;
-    let unpack = unpack(count);
-    let ident = format_ident!("{name}");
-    let inner = format_ident!("{name}_body");
-    let reads = (1..kernel.operands.len()).map(operand);
-    let writes = (0..kernel.results.len()).map(result);
-    let tokens = quote! {
-        #[doc = #doc]
-        pub fn #ident(isa: Isa, tile: &Tile, acc: &[f32], #(#params,)* p: &[i64; #count]) -> Result<(), KernelError> {
-            vectorize(isa, || #inner(tile, acc, #(#reads,)* #(#writes,)* p))
-        }
-
-        #[inline(always)]
-        fn #inner(tile: &Tile, acc: &[f32], #(#params,)* p: &[i64; #count]) -> Result<(), KernelError> {
-            #unpack
-            let (t_n, t_y) = (tile.n as i64, tile.y as i64);
-            let width = i64::min(tile.cs as i64, #channels - tile.c as i64);
+    let extents = extents(kernel);
+    let lanes = |count: Option<TokenStream>| {
+        let tile = TileLoop { dim: map.c, block: quote!(block), count: count.clone() };
+        let spec = StageSpec {
+            parallel: &stage.inner,
+            reduce: &[],
+            exprs: &stage.exprs,
+            accs: &[],
+            sources: &sources,
+            block: None,
+            given: given.clone(),
+            tile: Some(tile),
+        };
+        let tokens = StagePrinter::new(&spec, kernel.params, &extents).print(&sinks)?;
+        let count = count.unwrap_or_else(|| quote!(16));
+        Ok::<_, PrintError>(quote! {
             for xi in 0..tile.xs {
                 let t_x = (tile.x + xi) as i64;
-                let values = scalar::row(acc, (xi * tile.stride) as i64, width)?;
+                let values = scalar::row(acc, (xi * tile.stride) as i64 + done, #count)?;
                 #lets
                 #tokens
             }
-            Ok(())
+        })
+    };
+    let (whole, part) = (lanes(None)?, lanes(Some(quote!(count)))?);
+    let body = quote! {
+        let (t_n, t_y) = (tile.n as i64, tile.y as i64);
+        let width = i64::min(tile.cs as i64, #channels - tile.c as i64);
+        for cb in 0..size::ceil_div(width, 16) {
+            let (block, done) = (tile.c as i64 / 16 + cb, 16 * cb);
+            let count = i64::min(16, width - done);
+            if count == 16 { #whole } else { #part }
         }
     };
-    Ok(Function { name: ident, tokens })
+    let name = format_ident!("{name}");
+    let reference = |name: &str, ty: TokenStream| Slice { name: format_ident!("{name}"), ty, mutable: false };
+    let mut given = vec![reference("tile", quote!(Tile)), reference("acc", quote!([f32]))];
+    given.extend(slices(kernel, 1));
+    let tokens = shell(&name, doc, &given, kernel.params, &body);
+    Ok(Function { name, tokens })
 }

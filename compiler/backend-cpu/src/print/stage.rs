@@ -31,11 +31,12 @@ pub(super) enum Source {
     Tile(Ident),
 }
 
-/// A dim that runs over the channels of a tile, in blocks of 16: the tile's first block, and its number of channels.
+/// A dim of which a stage runs over one block of 16: which block, and how many of its entries; `None`: all of them, in
+/// arrays that become registers.
 pub(super) struct TileLoop {
     pub dim: usize,
-    pub first_block: TokenStream,
-    pub width: TokenStream,
+    pub block: TokenStream,
+    pub count: Option<TokenStream>,
 }
 
 /// Channels in a block of a tile.
@@ -87,6 +88,8 @@ pub(super) struct StagePrinter<'a> {
     /// Statements of each level before the deeper loop, and after it.
     before: Vec<TokenStream>,
     after: TokenStream,
+    /// Statements right after the innermost loop, in the body of the one around it.
+    behind: TokenStream,
     rows: usize,
     /// Whether all loops are there, so that the innermost is known.
     complete: bool,
@@ -117,6 +120,7 @@ impl<'a> StagePrinter<'a> {
             values: BTreeMap::new(),
             before: Vec::new(),
             after: TokenStream::new(),
+            behind: TokenStream::new(),
             rows: 0,
             complete: false,
         };
@@ -166,17 +170,12 @@ impl<'a> StagePrinter<'a> {
     }
 
     fn make_tile_loops(&mut self, tile: &TileLoop) {
-        let width = &tile.width;
-        let block = integer(TILE_BLOCK);
-        let start = self.symbols.add("first_block", 0, Some(1 << 40), SymSource::Input);
-        self.names.insert(start, (tile.first_block.clone(), 0));
-        let blocks = self.add_loop_tokens("cb", quote!(size::ceil_div(#width, #block)), None);
-        let inner = self.add_loop_tokens("ci", quote!(i64::min(#block, #width - #block * cb)), Some(TILE_BLOCK));
-        let factor = Dim::constant(TILE_BLOCK);
-        self.in_tile = &(&blocks * &factor) + &inner;
-        let first = &Dim::symbol(start) * &factor;
+        let block = self.symbols.add("block", 0, Some(1 << 40), SymSource::Input);
+        self.names.insert(block, (tile.block.clone(), 0));
+        let count = tile.count.clone().unwrap_or_else(|| integer(TILE_BLOCK));
+        self.in_tile = self.add_loop_tokens("ci", count, Some(TILE_BLOCK));
         if let Some(slot) = self.index.get_mut(tile.dim) {
-            *slot = &first + &self.in_tile;
+            *slot = &(&Dim::symbol(block) * &Dim::constant(TILE_BLOCK)) + &self.in_tile;
         }
     }
 
@@ -290,7 +289,11 @@ impl<'a> StagePrinter<'a> {
                 let LoopVar { name, extent } = &self.loops[level - 1];
                 body = if level == self.before.len() - 1 {
                     let counter = format_ident!("{name}_n");
-                    quote!(for #counter in 0..scalar::count(#extent) { let #name = #counter as i64; #body })
+                    let behind = &self.behind;
+                    quote! {
+                        for #counter in 0..scalar::count(#extent) { let #name = #counter as i64; #body }
+                        #behind
+                    }
                 } else {
                     quote!(for #name in 0..#extent { #body })
                 };
@@ -468,7 +471,7 @@ impl<'a> StagePrinter<'a> {
             }
             Source::Tile(name) => {
                 let address = self.in_tile.clone();
-                let row = self.row_slice(&address, |base, count| quote!(scalar::row(#name, #base, #count)?));
+                let row = self.row_slice(&address, quote!(#name), false);
                 let (slice, counter) = row.ok_or(PrintError::Malformed("a tile without a channel loop"))?;
                 let level = self.parallel_loops;
                 return Ok(self.bind(id, level, quote!(#slice[#counter])));
@@ -521,15 +524,12 @@ impl<'a> StagePrinter<'a> {
         if dtype == DType::Str || port.dtype.bits() < 8 {
             return None;
         }
-        let (slice, counter) = self.row_slice(address, |base, count| quote!(scalar::row(#name, #base, #count)?))?;
+        let (slice, counter) = self.row_slice(address, quote!(#name), false)?;
         Some(from_stored(dtype, quote!(#slice[#counter])))
     }
 
-    fn row_slice(
-        &mut self,
-        address: &Dim,
-        open: impl FnOnce(TokenStream, TokenStream) -> TokenStream,
-    ) -> Option<(Ident, Ident)> {
+    /// The elements of a slice that the innermost loop runs over, as a slice or array of their own, and their index.
+    fn row_slice(&mut self, address: &Dim, of: TokenStream, mutable: bool) -> Option<(Ident, Ident)> {
         let innermost = self.innermost.filter(|_| self.complete)?;
         let depth = self.loops.len();
         let base = address - &Dim::symbol(innermost);
@@ -538,12 +538,22 @@ impl<'a> StagePrinter<'a> {
         }
         let LoopVar { name, extent } = self.loops.get(depth - 1)?;
         let counter = format_ident!("{name}_n");
-        let slice = format_ident!("row{}", self.rows);
+        let row = format_ident!("row{}", self.rows);
         let (base, extent) = (self.size_tokens(&base), extent.clone());
-        let open = open(base, extent);
         self.rows += 1;
-        self.before.get_mut(depth - 1)?.extend(quote!(let #slice = #open;));
-        Some((slice, counter))
+        let registers = self.spec.tile.as_ref().is_some_and(|t| t.count.is_none());
+        let slot = self.before.get_mut(depth - 1)?;
+        match (registers, mutable) {
+            (false, false) => slot.extend(quote!(let #row = scalar::row(#of, #base, #extent)?;)),
+            (false, true) => slot.extend(quote!(let #row = scalar::row_mut(#of, #base, #extent)?;)),
+            (true, false) => slot.extend(quote!(let #row = *scalar::lanes(#of, #base)?;)),
+            (true, true) => {
+                let to = format_ident!("to{row}");
+                slot.extend(quote!(let #to = scalar::lanes_mut(#of, #base)?; let mut #row = *#to;));
+                self.behind.extend(quote!(*#to = #row;));
+            }
+        }
+        Some((row, counter))
     }
 
     fn sink(&mut self, sink: &Sink) -> Result<TokenStream, PrintError> {
@@ -565,8 +575,7 @@ impl<'a> StagePrinter<'a> {
                 let reduces = !self.spec.reduce.is_empty();
                 let whole = port.dtype.bits() >= 8 && port.dtype != DType::Str;
                 if whole && !reduces {
-                    let row =
-                        self.row_slice(&address, |base, count| quote!(scalar::row_mut(&mut *#name, #base, #count)?));
+                    let row = self.row_slice(&address, quote!(&mut *#name), true);
                     if let Some((slice, counter)) = row {
                         let stored = to_stored(port.dtype, tokens);
                         return Ok(quote!(#slice[#counter] = #stored;));

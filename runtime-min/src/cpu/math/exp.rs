@@ -1,4 +1,4 @@
-//! `exp`, `tanh`, `sigmoid` in f32; `exp2`, `expm1`, `sinh`, `cosh` through f64.
+//! `exp`, `exp_flushed`, `tanh`, `sigmoid` in f32; `exp2`, `expm1`, `sinh`, `cosh` through f64.
 //!
 //! ```text
 //! x = n ln2 + r, |r| ≤ ln2 / 2      e^x = 2^n e^r      e^r by a polynomial
@@ -15,20 +15,38 @@ const MAGIC64: f64 = 6_755_399_441_055_744.0;
 /// `e^x`.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    const TAIL: [f32; 5] = [0.5, 0.166_665_73, 0.041_666_55, 0.008_363_774, 0.001_392_692_7];
     // Outside these bounds the result is zero or infinite; NaN passes through.
     let x = if x > 90.0 { 90.0 } else { x };
     let x = if x < -105.0 { -105.0 } else { x };
+    let (y, n) = reduced(x);
+    // Two factors, so that the only rounding of a subnormal result is the last.
+    let half = n >> 1;
+    y * power_of_two(half) * power_of_two(n.wrapping_sub(half))
+}
+
+/// `e^x` for `x` that is not positive, and zero where that is no normal number: subnormal operands cost the processor a
+/// hundred times what others do, and what is lost is below 1.2e-38.
+#[inline(always)]
+pub fn exp_flushed(x: f32) -> f32 {
+    // Just above the logarithm of the least normal number; NaN passes through.
+    const LEAST: f32 = -87.336;
+    let clamped = if x < LEAST { LEAST } else { x };
+    let (y, n) = reduced(clamped);
+    let y = y * power_of_two(n);
+    if x < LEAST { 0.0 } else { y }
+}
+
+/// `e^r` and `n`, where `x = n ln2 + r`.
+#[inline(always)]
+fn reduced(x: f32) -> (f32, i32) {
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    const TAIL: [f32; 5] = [0.5, 0.166_665_73, 0.041_666_55, 0.008_363_774, 0.001_392_692_7];
     let shifted = x * core::f32::consts::LOG2_E + MAGIC32;
     let n = (shifted.to_bits() as i32).wrapping_sub(MAGIC32.to_bits() as i32);
     let whole = shifted - MAGIC32;
     let r = (x - whole * LN2_HIGH) - whole * LN2_LOW;
-    let y = (r * r) * poly32(r, &TAIL) + r + 1.0;
-    // Two factors, so that the only rounding of a subnormal result is the last.
-    let half = n >> 1;
-    y * power_of_two(half) * power_of_two(n.wrapping_sub(half))
+    ((r * r) * poly32(r, &TAIL) + r + 1.0, n)
 }
 
 /// `2^n` for `n` in `-126..=127`.
@@ -47,15 +65,19 @@ pub fn tanh(x: f32) -> f32 {
     (if size < 0.625 { near } else { far }).copysign(x)
 }
 
-/// `1 / (1 + e^-x)`, without overflow, and precise where it is nearly zero.
+/// `1 / (1 + e^-x)`, without overflow, precise where it is nearly zero, and zero where it is no normal number.
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
-    let e = exp(-x.abs());
+    let e = exp_flushed(-x.abs());
     let low = x < 0.0;
     let sum = 1.0 + e;
-    let y = if low { e } else { 1.0 } / sum;
+    // Chosen by bits: as floats, the compiler would divide both and choose then.
+    let above = f32::from_bits(if low { e.to_bits() } else { 1f32.to_bits() });
+    let y = above / sum;
     // What the sum lost in rounding is put back to first order; 1 / sum is already known from y.
     let lost = (1.0 - sum) + e;
+    // Too small to count; its product with a small y would be subnormal.
+    let lost = if lost.abs() > 1e-9 { lost } else { 0.0 };
     y - y * (lost * if low { 1.0 - y } else { y })
 }
 

@@ -50,7 +50,9 @@ fn check(name: &str, limit: f64, f: impl Fn(f32) -> f32, want: impl Fn(f64) -> f
 fn single_precision_kernels() {
     check("exp", 2.0, exp, f64::exp);
     check("tanh", 2.0, tanh, f64::tanh);
-    check("sigmoid", 2.0, sigmoid, |x| 1.0 / (1.0 + (-x).exp()));
+    let flushed = |x: f64, y: f64| if x < f64::from(-87.336f32) { 0.0 } else { y };
+    check("sigmoid", 2.0, sigmoid, |x| flushed(x, 1.0 / (1.0 + (-x).exp())));
+    check("exp_flushed", 2.0, |x| exp_flushed(-x.abs()), |x| flushed(-x.abs(), (-x.abs()).exp()));
     check("erf", 2.0, erf, erf_f64);
 }
 
