@@ -41,7 +41,7 @@ fn ulp32(x: f64) -> f64 {
 }
 
 /// A number in -1..1 that depends on all bits of the key.
-fn share(key: u64) -> f64 {
+pub(crate) fn share(key: u64) -> f64 {
     let mut v = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
     v = (v ^ v >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     v = (v ^ v >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);

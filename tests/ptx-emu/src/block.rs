@@ -100,8 +100,8 @@ impl Block {
         }
         if let (Some(view), false) = (view, self.shadow.is_empty()) {
             let new = value.to_le_bytes();
-            for k in 0..bytes {
-                let same = self.data[at + k] == new[k];
+            for (k, new) in new.iter().enumerate().take(bytes) {
+                let same = self.data[at + k] == *new;
                 if let Some(other) = self.shadow[at + k].write(view, same) {
                     wrong = wrong.or(Some(Wrong { kind: FaultKind::Race, at: at + k, other }));
                 }

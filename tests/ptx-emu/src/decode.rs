@@ -66,8 +66,7 @@ pub(crate) fn body(statements: &[Statement], names: &mut Names, entry: &mut Entr
     entry.body.push(Inst { guard: None, line: entry.body.last().map_or(0, |i| i.line), op: Op::Exit });
     entry.regs = names.widths();
     entry.preds = names.predicates();
-    let uses = |f: fn(&Op) -> bool| entry.body.iter().any(|i| f(&i.op));
-    entry.async_proxy = uses(|op| matches!(op, Op::Bulk(_) | Op::Wgmma(_)));
+    entry.async_proxy = entry.body.iter().any(|i| matches!(i.op, Op::Bulk(_) | Op::Wgmma(_)));
     entry.wgmma_regs = matrix::wgmma_registers(&entry.body);
     Ok(())
 }

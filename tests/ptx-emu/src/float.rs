@@ -148,10 +148,43 @@ fn odd(rounded: f64, lost: f64) -> f64 {
 }
 
 pub(crate) fn add(a: f64, b: f64) -> f64 {
+    odd(a + b, lost_by_sum(a, b))
+}
+
+/// What a sum loses to rounding.
+pub(crate) fn lost_by_sum(a: f64, b: f64) -> f64 {
     let sum = a + b;
     let of_b = sum - a;
-    let lost = (a - (sum - of_b)) + (b - of_b);
-    odd(sum, lost)
+    (a - (sum - of_b)) + (b - of_b)
+}
+
+/// The sign of what a fused product and sum loses (exact but for overflow and underflow).
+pub(crate) fn lost_by_fma(a: f64, b: f64, c: f64) -> f64 {
+    let near = a.mul_add(b, c);
+    let (high, low) = (a * b, a.mul_add(b, -(a * b)));
+    let sum = high + c;
+    let rest = add(lost_by_sum(high, c), low);
+    add(sum - near, rest)
+}
+
+/// A nearest result, and the sign of what it lost, as a directed rounding has it.
+pub(crate) fn directed(near: f64, lost: f64, round: Round) -> f64 {
+    if lost == 0.0 || lost.is_nan() || near.is_nan() {
+        return near;
+    }
+    let up = match round {
+        Round::Up => true,
+        Round::Down => false,
+        Round::Zero => near < 0.0,
+        Round::Nearest | Round::Away => return near,
+    };
+    if up && lost > 0.0 {
+        near.next_up()
+    } else if !up && lost < 0.0 {
+        near.next_down()
+    } else {
+        near
+    }
 }
 
 pub(crate) fn divide(a: f64, b: f64) -> f64 {

@@ -173,13 +173,11 @@ impl<'a, 't> Cursor<'a, 't> {
             offset = value as i64;
         }
         loop {
-            if self.eat('+') {
-                offset = offset.wrapping_add(self.integer()? as i64);
-            } else if self.peek() == Some(Kind::Punct('-')) {
-                offset = offset.wrapping_add(self.integer()? as i64);
-            } else {
+            // A minus belongs to the integer.
+            if !self.eat('+') && self.peek() != Some(Kind::Punct('-')) {
                 break;
             }
+            offset = offset.wrapping_add(self.integer()? as i64);
         }
         let mut coords = None;
         if self.eat(',') {

@@ -172,7 +172,7 @@ impl TensorMap {
         if !(1..=5).contains(&rank) {
             return Some(format!("a tensor map of rank {rank}"));
         }
-        if self.address % 16 != 0 {
+        if !self.address.is_multiple_of(16) {
             return Some(format!("the tensor begins at {:#x}, no multiple of 16", self.address));
         }
         if let Some(stride) = self.strides[..rank - 1].iter().find(|s| **s % 16 != 0) {
@@ -188,7 +188,7 @@ impl TensorMap {
             Swizzle::B64 => 64,
             Swizzle::B128 => 128,
         };
-        if inner % 16 != 0 || inner > most {
+        if !inner.is_multiple_of(16) || inner > most {
             return Some(format!("{inner} bytes in the box's inner dimension; {:?} allows {most}", self.swizzle));
         }
         let boxes = self.im2col.is_none() && self.extent[..rank].iter().any(|e| *e == 0 || *e > 256);

@@ -146,6 +146,23 @@ fn floats_round_as_ieee() {
 }
 
 #[test]
+fn doubles_round_as_asked() {
+    let third = |form: &str| {
+        let body = format!("cvt.f64.f32 %fd1, %r1; mov.f64 %fd2, 0d3FF0000000000000; {form} mov.b64 {{%r2, _}}, %fd3;");
+        unary(&body, &[3f32.to_bits()])[0]
+    };
+    let near = (1f64 / 3.0).to_bits() as u32;
+    assert_eq!(third("div.rn.f64 %fd3, %fd2, %fd1;"), near);
+    assert_eq!(third("div.rz.f64 %fd3, %fd2, %fd1;"), near);
+    assert_eq!(third("div.rp.f64 %fd3, %fd2, %fd1;"), near + 1);
+    assert_eq!(third("mov.f64 %fd4, 0d3B00000000000000; add.rp.f64 %fd3, %fd2, %fd4;"), 1);
+    assert_eq!(third("mov.f64 %fd4, 0d3B00000000000000; sub.rz.f64 %fd3, %fd2, %fd4;"), u32::MAX);
+    assert_eq!(third("mov.f64 %fd4, 0dBB00000000000000; fma.rm.f64 %fd3, %fd2, %fd2, %fd4;"), u32::MAX);
+    assert_eq!(third("mov.u64 %rd3, 9007199254740993; cvt.rp.f64.u64 %fd3, %rd3;"), 1);
+    assert_eq!(third("mov.u64 %rd3, 9007199254740993; cvt.rn.f64.u64 %fd3, %rd3;"), 0);
+}
+
+#[test]
 fn extrema_and_nan() {
     check("min.f32 %r2, %r1, 0f3F800000;", &[(NAN, 0x3f80_0000), (0, 0)]);
     check("max.f32 %r2, %r1, 0f80000000;", &[(0, 0), (0x8000_0000, 0x8000_0000)]);

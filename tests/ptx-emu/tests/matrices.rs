@@ -1,5 +1,7 @@
 //! Meaning of ldmatrix, stmatrix, movmatrix and mma.sync, by the layouts of the PTX manual written out.
 
+#![allow(clippy::unwrap_used, reason = "only tests are here")]
+
 mod kernel;
 
 use kernel::{Kernel, WORDS};

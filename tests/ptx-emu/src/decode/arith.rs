@@ -167,10 +167,6 @@ fn plain(ctx: &mut Ctx, f: F, sources: usize) -> Decoded<Op> {
         let by = ctx.ty()?;
         mode.extra = u8::from(by == Ty::F32);
     }
-    // rsqrt.approx.ftz.f64 and rcp.approx.ftz.f64 compute 20 bits of the upper half.
-    if ty == Ty::F64 && mode.approx {
-        return Err(ctx.error("approximate f64 is not executed"));
-    }
     let known = match f {
         F::Sin | F::Cos | F::Lg2 => ty == Ty::F32,
         F::Rsqrt => matches!(ty, Ty::F32 | Ty::F64),
@@ -186,8 +182,8 @@ fn plain(ctx: &mut Ctx, f: F, sources: usize) -> Decoded<Op> {
     if !known {
         return Err(ctx.error(format!("this operation has no type {ty:?}")));
     }
-    if ty == Ty::F64 && mode.round != Round::Nearest {
-        return Err(ctx.error("f64 is executed in round-to-nearest only"));
+    if ty == Ty::F64 && mode.approx && !matches!(f, F::Rcp | F::Rsqrt) {
+        return Err(ctx.error("this operation has no approximate f64"));
     }
     ctx.need_count(sources + 1..=sources + 1)?;
     alu(ctx, f, ty, mode, sources)

@@ -68,7 +68,7 @@ impl Machine<'_> {
             self.check1(warp, count, mask, line);
             expected = warp.first(count, mask) as u32;
         }
-        if expected % 32 != 0 || expected == 0 || expected > threads.next_multiple_of(32) {
+        if !expected.is_multiple_of(32) || expected == 0 || expected > threads.next_multiple_of(32) {
             let detail = format!("{expected} threads at a barrier of a CTA of {threads}; a multiple of 32 is needed");
             self.fault(warp, first, FaultKind::Operand, line, None, &detail);
             self.stop = true;

@@ -60,10 +60,8 @@ impl Machine<'_> {
     fn together(&mut self, warp: &mut Warp, inst: &Inst, mask: u32, members: u32) {
         let line = inst.line;
         match &inst.op {
-            Op::BarWarp { .. } => {
-                if self.options.races {
-                    warp.clock.order_lanes();
-                }
+            Op::BarWarp { .. } if self.options.races => {
+                warp.clock.order_lanes();
             }
             Op::Shfl { mode, d, p, a, b, c, .. } => {
                 for s in [a, b, c] {
@@ -147,7 +145,7 @@ fn source_lane(mode: ShflMode, lane: u32, b: u32, c: u32) -> (u32, bool) {
             let source = lane.wrapping_sub(b);
             (source & 31, (source as i32) >= highest as i32)
         }
-        ShflMode::Down => (lane + b & 31, lane + b <= highest),
+        ShflMode::Down => ((lane + b) & 31, lane + b <= highest),
         ShflMode::Bfly => ((lane ^ b) & 31, lane ^ b <= highest),
         ShflMode::Idx => {
             let source = lowest | b & !segment;

@@ -99,7 +99,8 @@ fn scalar(to: Ty, from: Ty, how: How, value: u64) -> u64 {
             return (v as u64) & ((u128::MAX >> (128 - to.bits())) as u64);
         }
         if to == Ty::F64 {
-            return (v as f64).to_bits();
+            let near = v as f64;
+            return float::directed(near, (v - near as i128) as f64, how.round).to_bits();
         }
         let bits = format(to).round(float::from_int(v), how.round, false);
         return if how.sat { clamp(to, bits) } else { bits };

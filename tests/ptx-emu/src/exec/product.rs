@@ -72,14 +72,15 @@ pub(super) fn multiply(sums: &mut [f64], a: &[f64], b: &[f64], n: usize, k: usiz
 pub(super) fn unpack(registers: &[Lanes], ty: Ty, m: usize, n: usize) -> Vec<f64> {
     let mut out = vec![0.0; m * n];
     let elements = m * n / 32;
-    for lane in 0..32 {
-        for i in 0..elements {
+    for i in 0..elements {
+        let register = &registers[if ty == Ty::F16 { i / 2 } else { i }];
+        for (lane, bits) in register.iter().enumerate() {
             let (r, c) = of_c(lane, if m == 8 { i % 2 + i / 2 * 4 } else { i });
             out[r * n + c] = match ty {
-                Ty::F16 => F16.value(registers[i / 2][lane] >> (16 * (i % 2)) & 0xffff),
-                Ty::F64 => f64::from_bits(registers[i][lane]),
-                Ty::S32 => f64::from(registers[i][lane] as i32),
-                _ => f64::from(f32::from_bits(registers[i][lane] as u32)),
+                Ty::F16 => F16.value(bits >> (16 * (i % 2)) & 0xffff),
+                Ty::F64 => f64::from_bits(*bits),
+                Ty::S32 => f64::from(*bits as i32),
+                _ => f64::from(f32::from_bits(*bits as u32)),
             };
         }
     }
@@ -91,16 +92,16 @@ pub(super) fn pack(sums: &[f64], ty: Ty, m: usize, n: usize, saturate: bool) -> 
     let elements = m * n / 32;
     let per = if ty == Ty::F16 { 2 } else { 1 };
     let mut out = vec![[0u64; 32]; elements / per];
-    for lane in 0..32 {
-        for i in 0..elements {
+    for i in 0..elements {
+        for (lane, slot) in out[i / per].iter_mut().enumerate() {
             let (r, c) = of_c(lane, if m == 8 { i % 2 + i / 2 * 4 } else { i });
             let sum = sums[r * n + c];
             match ty {
-                Ty::F16 => out[i / 2][lane] |= F16.round(sum, Round::Nearest, false) << (16 * (i % 2)),
-                Ty::F64 => out[i][lane] = sum.to_bits(),
-                Ty::S32 => out[i][lane] = u64::from(if saturate { sum as i32 as u32 } else { sum as i64 as u32 }),
-                _ if sum.is_nan() => out[i][lane] = F32.nan(),
-                _ => out[i][lane] = u64::from((sum as f32).to_bits()),
+                Ty::F16 => *slot |= F16.round(sum, Round::Nearest, false) << (16 * (i % 2)),
+                Ty::F64 => *slot = sum.to_bits(),
+                Ty::S32 => *slot = u64::from(if saturate { sum as i32 as u32 } else { sum as i64 as u32 }),
+                _ if sum.is_nan() => *slot = F32.nan(),
+                _ => *slot = u64::from((sum as f32).to_bits()),
             }
         }
     }

@@ -142,6 +142,19 @@ pub(super) fn extremum(f: F, x: f64, y: f64) -> f64 {
 
 pub(super) fn f64(f: F, mode: &Mode, a: &Lanes, b: &Lanes, c: &Lanes) -> Lanes {
     let read = f64::from_bits;
+    if mode.approx {
+        // About 20 bits of the upper half; the lower half of the result is zero.
+        return std::array::from_fn(|l| {
+            let x = read(a[l]);
+            let x = if mode.ftz && x.is_subnormal() { 0f64.copysign(x) } else { x };
+            let exact = if f == F::Rcp { 1.0 / x } else { 1.0 / x.sqrt() };
+            let error = 1.0 + crate::approx::share(a[l]) * exp2(-20.0);
+            if exact.is_finite() { (exact * error).to_bits() & !0xffff_ffff } else { exact.to_bits() }
+        });
+    }
+    if mode.round != Round::Nearest {
+        return directed64(f, mode, a, b, c);
+    }
     let write = |x: f64| {
         let x = if mode.sat { if x > 0.0 { x.min(1.0) } else { 0.0 } } else { x };
         x.to_bits()
@@ -161,6 +174,24 @@ pub(super) fn f64(f: F, mode: &Mode, a: &Lanes, b: &Lanes, c: &Lanes) -> Lanes {
         F::Min | F::Max => std::array::from_fn(|l| write(extremum(f, read(a[l]), read(b[l])))),
         _ => [0; 32],
     }
+}
+
+/// As [`directed32`]: the nearest result, moved by one where the exact one lies on the other side.
+fn directed64(f: F, mode: &Mode, a: &Lanes, b: &Lanes, c: &Lanes) -> Lanes {
+    std::array::from_fn(|l| {
+        let (x, y, z) = (f64::from_bits(a[l]), f64::from_bits(b[l]), f64::from_bits(c[l]));
+        let (near, lost) = match f {
+            F::Add => (x + y, float::lost_by_sum(x, y)),
+            F::Sub => (x - y, float::lost_by_sum(x, -y)),
+            F::Mul => (x * y, x.mul_add(y, -(x * y))),
+            F::Fma => (x.mul_add(y, z), float::lost_by_fma(x, y, z)),
+            F::Div => (x / y, (-(x / y)).mul_add(y, x) * y.signum()),
+            F::Rcp => (1.0 / x, (-(1.0 / x)).mul_add(x, 1.0) * x.signum()),
+            F::Sqrt => (x.sqrt(), (-x.sqrt()).mul_add(x.sqrt(), x)),
+            _ => (f64::NAN, 0.0),
+        };
+        float::directed(near, lost, mode.round).to_bits()
+    })
 }
 
 pub(super) fn compare32(cmp: Compare, ftz: bool, a: &Lanes, b: &Lanes) -> u32 {

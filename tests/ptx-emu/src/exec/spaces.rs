@@ -107,7 +107,7 @@ impl Machine<'_> {
 
     /// The bytes of a place that has a block.
     #[inline]
-    pub fn block<'a>(&'a mut self, place: Place) -> Option<&'a mut Block> {
+    pub fn block(&mut self, place: Place) -> Option<&mut Block> {
         match place {
             Place::Global(k) => Some(&mut self.global.fresh(k).block),
             Place::Shared(c) => Some(&mut self.ctas[c].shared),

@@ -24,7 +24,7 @@ impl Machine<'_> {
         line: u32,
     ) -> Option<(Place, usize)> {
         let address = self.addresses(warp, addr, 1 << lane, line)[lane];
-        if address % align != 0 {
+        if !address.is_multiple_of(align) {
             let detail = format!("no multiple of {align}");
             self.fault(warp, lane as u32, FaultKind::Misaligned, line, Some(address), &detail);
             return None;
@@ -65,7 +65,7 @@ impl Machine<'_> {
         let size = bulk.size?;
         self.check1(warp, &size, 1 << lane, line);
         let bytes = warp.copy(&size)[lane] as u32;
-        if bytes % 16 != 0 {
+        if !bytes.is_multiple_of(16) {
             let detail = format!("{bytes} bytes, no multiple of 16");
             self.fault(warp, lane as u32, FaultKind::Operand, line, None, &detail);
             return None;
@@ -245,16 +245,12 @@ fn columns(map: &TensorMap, im2col: &Im2col, coords: &[i64], offsets: &[i64]) ->
             address = address.filter(|_| inside).map(|a| a + at as u64 * map.strides[d]);
         }
         inner(map, coords[0], u32::from(im2col.channels), address, &mut out);
-        for d in 0..=spatial {
-            if d == spatial {
-                pixel[d] += 1;
+        for (d, at) in pixel.iter_mut().enumerate() {
+            *at += if d == spatial { 1 } else { step(d) };
+            if d == spatial || *at < end(d) {
                 break;
             }
-            pixel[d] += step(d);
-            if pixel[d] < end(d) {
-                break;
-            }
-            pixel[d] = lower(d);
+            *at = lower(d);
         }
     }
     out

@@ -1,6 +1,7 @@
 //! Runs one hand-written body as a kernel. With `PTX_EMU_DUMP=FOLDER` every program is written there, to be given to an assembler.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "only tests use this")]
 
 use ptx_emu::{Device, Fault, FaultKind, Launch, Module, Options};
 
