@@ -3,7 +3,7 @@
 use ptx::{Builder, ParamRole, Reg, Sm, Space, Type};
 
 use crate::epilogue::{Epilogue, Prepared};
-use crate::launch::{KernelError, Params, Role, Tensor, tensor_base};
+use crate::launch::{KernelError, Params, Tensor, tensor_base};
 use crate::val::{Val, address};
 
 /// Dtype of a result.
@@ -81,7 +81,7 @@ impl Finish {
             Finish::Store { dtype, .. } => {
                 let tensor = Tensor::Write(0);
                 let base = tensor_base(b, params, tensor, ParamRole::Data, coordinates, dtype.bytes());
-                To::Matrix { base, lead: params.u32(b, Role::Lead(tensor)) }
+                To::Matrix { base, lead: params.lead(b, tensor) }
             }
             Finish::Epilogue(epilogue) => To::Views(Box::new(epilogue.prepare(b, params, coordinates)?)),
         };

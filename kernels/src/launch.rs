@@ -15,15 +15,13 @@ pub enum Tensor {
 /// What a parameter carries. Sizes and strides are in elements.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// 8 bytes: element 0 of the buffer that the tensor lies in.
+    /// 8 bytes: the first element; of what an epilogue reads and writes, element 0 of its buffer.
     Pointer(Tensor),
     /// 8 bytes: scratch of [`TileKernel::workspace`] bytes.
     Workspace,
-    /// 8 bytes: where the tensor starts in its buffer.
-    Offset(Tensor),
     /// 8 bytes: distance of neighbours along a batch dim.
     BatchStride(Tensor, u32),
-    /// 4 bytes: distance of neighbours along the dim of a matrix that is not contiguous.
+    /// 8 bytes: distance of neighbours along the dim of a matrix that is not contiguous, below 2^32.
     Lead(Tensor),
     /// 4 bytes: rows of the result, where they are no code.
     Rows,
@@ -60,15 +58,14 @@ impl Role {
         match self {
             Role::Pointer(_)
             | Role::Workspace
-            | Role::Offset(_)
             | Role::BatchStride(..)
+            | Role::Lead(_)
             | Role::BatchDivisor(_)
             | Role::PixelsDivisor
             | Role::Size(_)
             | Role::SizeDivisor(_)
             | Role::ResultWidthDivisor => 8,
-            Role::Lead(_)
-            | Role::Rows
+            Role::Rows
             | Role::Columns
             | Role::Depth
             | Role::BatchExtent(_)
@@ -160,6 +157,12 @@ impl Params {
         b.ld_param(Type::U32, param).into()
     }
 
+    /// The distance of a matrix's rows.
+    pub fn lead(&mut self, b: &mut Builder, tensor: Tensor) -> Val {
+        let wide = self.u64(b, Role::Lead(tensor));
+        b.cvt(Type::U32, Type::U64, wide).into()
+    }
+
     /// Multiplier and shift of a fast division.
     pub fn divisor(&mut self, b: &mut Builder, role: Role) -> (Reg, Reg) {
         let pair = self.u64(b, role);
@@ -215,12 +218,13 @@ pub fn tensor_base(
     bytes: u32,
 ) -> Reg {
     let pointer = params.pointer(b, Role::Pointer(tensor), kind);
-    let mut elements = params.u64(b, Role::Offset(tensor));
+    let mut address = pointer;
     for (d, at) in (0..).zip(coordinates) {
         let stride = params.u64(b, Role::BatchStride(tensor, d));
         let at = at.reg(b);
         let at = b.cvt(Type::U64, Type::U32, at);
-        elements = b.mad(Type::U64, at, stride, elements);
+        let elements = b.mul(Type::U64, at, stride);
+        address = b.mad(Type::U64, elements, u64::from(bytes), address);
     }
-    b.mad(Type::U64, elements, u64::from(bytes), pointer)
+    address
 }

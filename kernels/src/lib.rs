@@ -12,12 +12,16 @@
 //! Invariants: a variant changes speed, never which sum is computed; sums over several CTAs are added in a fixed order, so the same
 //! input gives the same bits; no kernel reads outside its operands, whatever the sizes.
 
+pub mod claim;
+pub mod code;
+pub mod device;
 pub mod epilogue;
 pub mod finish;
 pub mod fragment;
 pub mod gemm;
 pub mod image;
 pub mod launch;
+pub mod lower;
 pub mod pipeline;
 pub mod product;
 pub mod shared;
@@ -26,4 +30,8 @@ pub mod source;
 pub mod split;
 pub mod val;
 
+pub use claim::{Contractions, Convolutions};
+pub use code::GpuCode;
+pub use device::Device;
 pub use launch::{KernelError, Role, TileKernel};
+pub use lower::{Argument, Lowered, LoweredKernel, lower, workspace};

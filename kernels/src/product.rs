@@ -76,7 +76,7 @@ impl Opening {
             let kind = if side.weights { ParamRole::Weights } else { ParamRole::Data };
             let base = tensor_base(b, params, Tensor::Read(n), kind, &batch, problem.input.bytes());
             let gathered = n == 0 && problem.window.is_some();
-            let lead = if gathered { Val::Const(0) } else { params.u32(b, Role::Lead(Tensor::Read(n))) };
+            let lead = if gathered { Val::Const(0) } else { params.lead(b, Tensor::Read(n)) };
             Matrix { base, lead }
         });
         let (finish, to) = if grid.splits > 1 {

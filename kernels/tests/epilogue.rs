@@ -1,5 +1,6 @@
 //! Epilogues on the emulator: a bias and an activation, a residual and two results, rows of several dims, sizes as parameters.
 
+#[allow(dead_code, reason = "each test uses its part")]
 mod harness;
 
 use graph::dim::{Dim, SymId};

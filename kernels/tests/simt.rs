@@ -1,5 +1,6 @@
 //! Products and convolutions in f32 on the emulator: every variant at sizes with remainders, both forms of both operands.
 
+#[allow(dead_code, reason = "each test uses its part")]
 mod harness;
 
 use harness::{Image, Sizes, check};

@@ -170,22 +170,21 @@ pub fn check_with(problem: &Product, kernel: TileKernel, sm: Sm, sizes: &Sizes, 
     let extra: Vec<u64> =
         post.map_or(Vec::new(), |post| post.reads.iter().map(|bytes| device.alloc_with(bytes)).collect());
     let size = |dim: &Dim| dim.eval(&|SymId(k)| post?.sizes.get(k as usize).copied()).unwrap();
+    let first_of = |base: u64, stage: &Stage| base + (stage.offset * problem.input.bytes() as usize) as u64;
     let value = |role: &Role| -> Vec<u8> {
         let stage = |t: &Tensor| if *t == Tensor::Read(0) { &left } else { &right };
         let wide = |v: usize| (v as u64).to_le_bytes().to_vec();
         let narrow = |v: usize| (v as u32).to_le_bytes().to_vec();
         match role {
-            Role::Pointer(Tensor::Read(0)) => a.to_le_bytes().to_vec(),
+            Role::Pointer(Tensor::Read(0)) => first_of(a, &left).to_le_bytes().to_vec(),
             Role::Pointer(Tensor::Read(k)) if *k >= 2 => extra[*k as usize - 2].to_le_bytes().to_vec(),
-            Role::Pointer(Tensor::Read(_)) => b.to_le_bytes().to_vec(),
+            Role::Pointer(Tensor::Read(_)) => first_of(b, &right).to_le_bytes().to_vec(),
             Role::Pointer(Tensor::Write(_)) => out.to_le_bytes().to_vec(),
             Role::Workspace => space.to_le_bytes().to_vec(),
-            Role::Offset(Tensor::Write(_)) => wide(0),
-            Role::Offset(t) => wide(stage(t).offset),
             Role::BatchStride(Tensor::Write(_), d) => wide(out_strides[*d as usize]),
             Role::BatchStride(t, d) => wide(stage(t).batch_strides[*d as usize]),
-            Role::Lead(Tensor::Write(_)) => narrow(lead),
-            Role::Lead(t) => narrow(stage(t).lead),
+            Role::Lead(Tensor::Write(_)) => wide(lead),
+            Role::Lead(t) => wide(stage(t).lead),
             Role::Rows | Role::RowCount => narrow(m),
             Role::Columns => narrow(n),
             Role::Depth => narrow(sizes.depth),

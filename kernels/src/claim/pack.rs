@@ -1,0 +1,76 @@
+//! Constants in the layouts of the kernels, as graphs over the model's weights.
+
+use graph::builder::{BuildError, Builder};
+use graph::dim::Dim;
+use graph::dtype::DType;
+use graph::expr::ExprId;
+use graph::graph::Graph;
+use graph::ty::Type;
+
+/// A graph of one input and one output: `out[i] = in[index(i)]`, or 0 where that is outside.
+fn gather(
+    dtype: DType,
+    from: &[Dim],
+    to: Vec<Dim>,
+    index: impl FnOnce(&mut graph::builder::Point<'_>, &[ExprId]) -> Vec<ExprId>,
+) -> Result<Graph, BuildError> {
+    let mut b = Builder::new("packed");
+    let x = b.input("", Type::tensor(dtype, from.to_vec()));
+    let y = b.compute(&[x], to, |p| {
+        let at = p.indices();
+        let at = index(p, &at);
+        let zero = p.zero(dtype);
+        let v = p.load_or(0, &at, zero);
+        p.out(v);
+    })?;
+    b.output(y);
+    Ok(b.finish().graph)
+}
+
+/// An extent rounded up to whole chunks of 16 bytes.
+fn padded(extent: &Dim, dtype: DType) -> i64 {
+    let unit = i64::from(128 / dtype.bits());
+    let extent = extent.as_const().unwrap_or(0);
+    (extent + unit - 1) / unit * unit
+}
+
+/// Second operand of a product, dims `k` and `n` of a matrix: rows of the sum if `crossed`, else of columns. Also the elements
+/// between rows.
+pub(super) fn matrix(
+    dtype: DType,
+    shape: &[Dim],
+    k: usize,
+    n: usize,
+    crossed: bool,
+) -> Result<(Graph, u32), BuildError> {
+    let (far, near) = if crossed { (k, n) } else { (n, k) };
+    let lead = padded(&shape[near], dtype);
+    let graph = gather(dtype, shape, vec![shape[far].clone(), Dim::constant(lead)], |_, at| {
+        let mut index = vec![at[0]; 2];
+        index[far] = at[0];
+        index[near] = at[1];
+        index
+    })?;
+    Ok((graph, lead as u32))
+}
+
+/// Weights of a convolution `[O, I, KH, KW]` with `channels` in memory: `[O][KH][KW][channels]`, rows rounded up to whole chunks;
+/// `crossed`: `[KH][KW][channels][O]` likewise. Also the elements between rows.
+pub(super) fn conv(dtype: DType, shape: &[Dim], channels: i64, crossed: bool) -> Result<(Graph, u32), BuildError> {
+    let terms = &Dim::product([&shape[2], &shape[3]]) * &Dim::constant(channels);
+    let near = if crossed { &shape[0] } else { &terms };
+    let lead = padded(near, dtype);
+    let to =
+        if crossed { vec![terms.clone(), Dim::constant(lead)] } else { vec![shape[0].clone(), Dim::constant(lead)] };
+    let width = shape[3].clone();
+    let graph = gather(dtype, shape, to, |p, at| {
+        let (o, term) = if crossed { (at[1], at[0]) } else { (at[0], at[1]) };
+        let (per_tap, width) = (p.int(channels), p.dim(&width));
+        let tap = p.binary(graph::expr::BinOp::FloorDiv, term, per_tap);
+        let c = p.binary(graph::expr::BinOp::Mod, term, per_tap);
+        let y = p.binary(graph::expr::BinOp::FloorDiv, tap, width);
+        let x = p.binary(graph::expr::BinOp::Mod, tap, width);
+        vec![o, c, y, x]
+    })?;
+    Ok((graph, lead as u32))
+}

@@ -1,0 +1,79 @@
+//! What the GPU's kernel families emit: everything that is code. Sizes are over the claim's own parameters, in the order
+//!
+//! ```text
+//! batch extents …, rows' extents …, columns, depth     of a convolution then: height, width, pad above, pad to the left
+//! ```
+
+use crate::fragment::Input;
+use crate::gemm::GemmVariant;
+use crate::image::Window;
+use crate::simt::SimtVariant;
+
+/// Code of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GpuCode {
+    Product(ProductCode),
+}
+
+/// A batched product, or a convolution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProductCode {
+    pub input: Input,
+    /// Sizes that are code.
+    pub columns: Option<u32>,
+    pub depth: Option<u32>,
+    /// Numbers of batch dims and of dims that the rows run over.
+    pub batch: usize,
+    pub rows: usize,
+    /// What the dims of the first operand are; empty if it is gathered.
+    pub a: Vec<Label>,
+    pub a_chunk: u32,
+    pub b: Second,
+    pub b_chunk: u32,
+    pub result: Vec<Label>,
+    pub window: Option<Window>,
+    /// Neighbouring columns that are finished together.
+    pub vector: u32,
+    pub variant: Variant,
+}
+
+/// What a dim is of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Label {
+    Batch(usize),
+    Row(usize),
+    Column,
+    Depth,
+}
+
+/// The second operand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Second {
+    /// The first derived constant: rows of the sum (`crossed`) or of the result, so many elements apart.
+    Packed { crossed: bool, lead: u32 },
+    /// The second operand, dense.
+    Dense(Vec<Label>),
+}
+
+/// A variant of one of the families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    Gemm(GemmVariant),
+    Simt(SimtVariant),
+}
+
+impl Variant {
+    pub const fn splits(&self) -> u32 {
+        match self {
+            Variant::Gemm(v) => v.splits,
+            Variant::Simt(v) => v.splits,
+        }
+    }
+}
+
+impl ProductCode {
+    /// Number of the claim's parameters.
+    pub const fn sizes(&self) -> usize {
+        self.batch + self.rows + 2 + if self.window.is_some() { 4 } else { 0 }
+    }
+}

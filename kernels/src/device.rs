@@ -1,0 +1,109 @@
+//! What an architecture can do, and the time that a tile program takes by it.
+//!
+//! The estimate orders variants; measured times replace it. A multiprocessor works through its share of the CTAs, each limited by
+//! its multiplications or by its share of the L2 cache's rate; a start costs the way of the first tiles from memory.
+
+use ptx::Sm;
+
+use crate::fragment::Input;
+
+/// Rates of a device at its usual clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Device {
+    pub sm: Sm,
+    pub multiprocessors: u32,
+    /// Multiply-adds per nanosecond of one multiprocessor: halves on tensor cores, f32 in plain.
+    pub halves: f64,
+    pub floats: f64,
+    /// Bytes per nanosecond of the whole device.
+    pub l2: f64,
+    pub memory: f64,
+    /// Bytes of shared memory of a multiprocessor.
+    pub shared: u32,
+}
+
+impl Device {
+    /// The largest device of an architecture.
+    pub const fn of(sm: Sm) -> Device {
+        let (multiprocessors, halves, floats, l2, memory, shared) = match sm {
+            Sm::Sm75 => (40, 780.0, 98.0, 1100.0, 320.0, 64),
+            Sm::Sm80 => (108, 1440.0, 90.0, 4500.0, 1900.0, 164),
+            Sm::Sm86 => (84, 870.0, 217.0, 2500.0, 900.0, 100),
+            Sm::Sm87 => (16, 650.0, 160.0, 500.0, 200.0, 164),
+            Sm::Sm89 => (128, 1290.0, 320.0, 5000.0, 1000.0, 100),
+            Sm::Sm90a => (132, 2400.0, 220.0, 6000.0, 4200.0, 228),
+            Sm::Sm100a => (148, 2400.0, 240.0, 9000.0, 7500.0, 228),
+            Sm::Sm120a => (170, 1230.0, 308.0, 6000.0, 1700.0, 100),
+        };
+        Device { sm, multiprocessors, halves, floats, l2, memory, shared: shared * 1024 }
+    }
+
+    /// Multiply-adds per nanosecond of a multiprocessor.
+    pub const fn rate(&self, input: Input) -> f64 {
+        match input {
+            Input::F16 | Input::Bf16 => self.halves,
+            Input::Tf32 => self.halves / 2.0,
+            Input::F32 => self.floats,
+        }
+    }
+}
+
+/// A product as the estimate sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    pub rows: f64,
+    pub columns: f64,
+    pub depth: f64,
+    pub batch: f64,
+    pub input: Input,
+    /// Bytes of a result.
+    pub result: f64,
+}
+
+/// A variant as the estimate sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub rows: f64,
+    pub columns: f64,
+    pub threads: u32,
+    pub shared: u32,
+    pub splits: f64,
+    /// Rows and columns of a warp, which say how often a fragment is used.
+    pub warp: [f64; 2],
+}
+
+/// Nanoseconds of a launch inside a graph, and of the way from memory to the first product.
+const LAUNCH: f64 = 1200.0;
+const START: f64 = 900.0;
+/// Registers that bound how many CTAs a multiprocessor holds, in threads.
+const RESIDENT: u32 = 512;
+
+impl Device {
+    /// Nanoseconds of a product in a variant.
+    pub fn estimate(&self, work: &Work, shape: &Shape) -> f64 {
+        let sms = f64::from(self.multiprocessors);
+        let tiles = (work.rows / shape.rows).ceil() * (work.columns / shape.columns).ceil() * work.batch * shape.splits;
+        let by_shared = (self.shared / shape.shared.max(1024)).max(1);
+        let held = f64::from((RESIDENT / shape.threads).max(1).min(by_shared));
+        let depth = work.depth / shape.splits;
+        let [down, across] = shape.warp;
+        let reuse = down * across / (down + across);
+        let full = if work.input == Input::F32 { 10.0 } else { 24.0 };
+        let efficiency = (reuse / (reuse + full * 0.25)).min(0.9);
+        // Few warps cannot hide the way of their operands.
+        let busy = (tiles / sms).ceil().min(held) * f64::from(shape.threads);
+        let filled = (busy / 256.0).min(1.0).sqrt();
+        let compute = shape.rows * shape.columns * depth / (self.rate(work.input) * efficiency * filled);
+        let bytes = f64::from(work.input.bytes());
+        let load = (shape.rows + shape.columns) * depth * bytes / (self.l2 / sms.min(tiles));
+        let rounds = (tiles / sms).ceil();
+        let starts = (tiles / (sms * held)).ceil();
+        let body = rounds * compute.max(load) + starts * START;
+        let traffic = ((work.rows + work.columns) * work.depth * bytes + work.rows * work.columns * work.result)
+            * work.batch
+            / self.memory;
+        let parts = work.rows * work.columns * work.batch * 4.0 * shape.splits * 2.0 / self.l2;
+        let second = if shape.splits > 1.0 { LAUNCH + START + parts } else { 0.0 };
+        LAUNCH + body.max(traffic) + second
+    }
+}
