@@ -13,7 +13,7 @@
 //!
 //! - [`compiler`]: import, plan, emit. [`cpu`]: the CPU target as emission sees it. [`golden`]: values for the crate's test.
 //! - [`inspect`], [`verify`], [`bench`]: the subcommands. [`crate_run`]: builds crates and runs them. [`compare`]: errors.
-//! - [`in_process`], [`host`]: running a plan on a GPU without a crate.
+//! - [`gpu`]: GPU targets. [`in_process`], [`host`]: running a plan on a GPU without a crate.
 //! - [`render`], [`progress`]: what is shown.
 
 pub mod bench;
@@ -24,6 +24,7 @@ pub mod crate_run;
 pub mod datums;
 pub mod error;
 pub mod golden;
+pub mod gpu;
 pub mod host;
 pub mod in_process;
 pub mod inspect;

@@ -8,6 +8,7 @@ pub mod case;
 pub mod class;
 pub mod compare;
 pub mod crates;
+pub mod device;
 pub mod lowered;
 pub mod stage;
 pub mod suite;

@@ -7,6 +7,7 @@ use graph::text::cursor::Cursor;
 use onnx::Options;
 use plan::claim::Claimant;
 use plan::text::CodeText;
+use ptx::Sm;
 
 use crate::case::Case;
 use crate::compare::{SUITE, outputs};
@@ -27,6 +28,8 @@ pub enum Stage {
     PassesPlan,
     /// As `PassesPlan`; what it becomes for a GPU must hold together.
     Lower,
+    /// As `PassesPlan`, on an emulated GPU.
+    Emulate,
 }
 
 impl Stage {
@@ -39,10 +42,14 @@ impl Stage {
             "poison" => Some(Stage::Poison),
             "passes-plan" => Some(Stage::PassesPlan),
             "lower" => Some(Stage::Lower),
+            "emulate" => Some(Stage::Emulate),
             _ => None,
         }
     }
 }
+
+/// The architecture that is emulated.
+const EMULATED: Sm = Sm::Sm80;
 
 /// Imports a case's model.
 pub fn import(case: &Case) -> Result<Model, String> {
@@ -81,12 +88,15 @@ impl CodeText for NoCode {
 
 fn results(model: &Model, inputs: &[Datum], stage: Stage) -> Result<Vec<Datum>, String> {
     let mut optimised = model.clone();
-    if matches!(stage, Stage::Passes | Stage::PassesPlan | Stage::Lower) {
+    if matches!(stage, Stage::Passes | Stage::PassesPlan | Stage::Lower | Stage::Emulate) {
         passes::run_pipeline(&mut optimised, &passes::Options::default()).map_err(|e| format!("passes: {e}"))?;
     }
     let model = &optimised;
     if matches!(stage, Stage::Eval | Stage::Passes) {
         return graph::eval::model(model, inputs).map_err(|e| format!("eval: {e}"));
+    }
+    if stage == Stage::Emulate {
+        return crate::device::run(model, inputs, EMULATED);
     }
     let none: &[&dyn Claimant<Code = NoCode>] = &[];
     let planned = plan::plan_model(model, &plan::Target::lines(none)).map_err(|e| format!("plan: {e}"))?;

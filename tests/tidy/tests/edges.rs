@@ -22,9 +22,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kernels", &["graph", "nest", "plan", "ptx", "ptx-expr", "ptx-emu"]),
     ("backend-cpu", &["graph", "nest", "plan"]),
     ("emit", &["graph", "nest", "plan", "runtime-min", "templates"]),
-    ("onnx2crate", &["graph", "onnx", "passes", "nest", "plan", "backend-cpu", "emit", "runtime-min", "templates"]),
+    ("onnx2crate", &["graph", "onnx", "passes", "nest", "plan", "ptx", "backend-cpu", "backend-ptx", "emit", "runtime-min", "templates"]),
     ("filetests", &["graph", "onnx", "passes", "nest", "plan", "backend-cpu"]),
-    ("conformance", &["graph", "onnx", "passes", "nest", "plan", "backend-cpu", "emit", "onnx2crate", "runtime-min"]),
+    ("conformance", &["graph", "nest", "onnx", "passes", "plan", "ptx", "ptx-emu", "backend-cpu", "backend-ptx", "emit", "onnx2crate", "runtime-min"]),
     ("gpu-checks", &["ptx-emu", "runtime-min"]),
     ("onnx-proto", &[]),
     // Nothing of ours: what checks the printed PTX must not share a mistake with it.
