@@ -84,6 +84,8 @@ pub struct Script {
     pub resident: i32,
     pub memory: usize,
     pub version: i32,
+    /// Whether a capture tells its nodes.
+    pub tells_nodes: bool,
 }
 
 impl Default for Script {
@@ -97,6 +99,7 @@ impl Default for Script {
             resident: 2,
             memory: 1 << 30,
             version: 12_080,
+            tells_nodes: true,
         }
     }
 }

@@ -285,7 +285,8 @@ impl Api {
         Ok(status != numbers::CAPTURE_NONE)
     }
 
-    /// The node that a capture has just made: the only one that the stream's next work would wait for.
+    /// The node that a capture has just made: the only one that the stream's next work would wait for. `None` if the driver
+    /// cannot tell in these terms.
     pub fn last_captured(self, stream: StreamHandle) -> Answer<Option<GraphNodeHandle>> {
         let (mut status, mut id, mut graph) = (numbers::CAPTURE_NONE, 0, GraphHandle::default());
         let (mut last, mut count): (*const GraphNodeHandle, usize) = (ptr::null(), 0);
@@ -294,6 +295,9 @@ impl Api {
             let get = self.table.stream_get_capture_info;
             get(stream, &raw mut status, &raw mut id, &raw mut graph, &raw mut last, &raw mut count)
         };
+        if code == numbers::LOSSY_QUERY {
+            return Ok(None);
+        }
         self.answer("cuStreamGetCaptureInfo", code)?;
         if count != 1 || last.is_null() {
             return Ok(None);

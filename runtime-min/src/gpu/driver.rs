@@ -225,6 +225,7 @@ pub mod numbers {
     pub const OUT_OF_MEMORY: c_uint = 2;
     pub const NO_DEVICE: c_uint = 100;
     pub const INVALID_VALUE: c_uint = 1;
+    pub const LOSSY_QUERY: c_uint = 402;
     pub const NOT_READY: c_uint = 600;
 
     pub const ATTRIBUTE_MULTIPROCESSORS: c_uint = 16;

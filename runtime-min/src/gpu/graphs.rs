@@ -1,6 +1,6 @@
 //! CUDA graphs of prepared shapes: one for each run of fixed steps, captured from the steps themselves.
 
-use super::super::error::{Error, StepError};
+use super::super::error::Error;
 use super::driver::{Address, GraphNodeHandle};
 use super::owned::{Graph, GraphExec};
 use super::program::Span;
@@ -18,8 +18,9 @@ pub struct Prepared {
 #[derive(Debug)]
 pub struct SegmentGraph {
     pub exec: GraphExec,
-    /// Step and node.
-    pub nodes: Vec<(u32, GraphNodeHandle)>,
+    /// Step and node; `None` where the driver did not tell.
+    pub nodes: Vec<(u32, Option<GraphNodeHandle>)>,
+    segment: Span,
     /// Where every region was when the nodes were made or last changed.
     addresses: Vec<Address>,
     /// Keeps the nodes' handles valid.
@@ -67,10 +68,10 @@ impl GpuSession {
         let exec = GraphExec::own(&context, api.instantiate(graph.handle())?);
         api.upload_graph(exec.handle(), stream)?;
         let addresses = self.memory.addresses().collect();
-        Ok(Some(SegmentGraph { exec, nodes, addresses, _graph: graph }))
+        Ok(Some(SegmentGraph { exec, nodes, segment, addresses, _graph: graph }))
     }
 
-    fn record(&mut self, segment: Span, nodes: &mut Vec<(u32, GraphNodeHandle)>) -> Result<(), Error> {
+    fn record(&mut self, segment: Span, nodes: &mut Vec<(u32, Option<GraphNodeHandle>)>) -> Result<(), Error> {
         let shared = self.shared.clone();
         let stream = self.stream.handle();
         let mut call = Call::new(stream);
@@ -80,11 +81,7 @@ impl GpuSession {
             if !issued {
                 continue;
             }
-            let lost = || StepError::Kernel { what: "a capture did not make one node of this step".to_string() };
-            match shared.context.api.last_captured(stream)? {
-                Some(node) => nodes.push((k, node)),
-                None => return Err(self.at(k, lost())),
-            }
+            nodes.push((k, shared.context.api.last_captured(stream)?));
         }
         Ok(())
     }
@@ -107,21 +104,36 @@ impl GpuSession {
 
     fn launch_graph(&mut self, call: &mut Call<'_>, graph: &mut SegmentGraph) -> Result<(), Error> {
         if !self.memory.addresses().eq(graph.addresses.iter().copied()) {
-            let shared = self.shared.clone();
-            for node in 0..graph.nodes.len() {
-                let Some((k, _)) = graph.nodes.get(node).copied() else { break };
-                let Some(step) = shared.program.steps.get(k as usize) else { break };
-                let changed = |region| graph.addresses.get(region).copied() != Some(self.memory.address(region));
-                if shared.regions.touches(&shared.program, step, changed) {
-                    self.patch(graph, node, &step.action).map_err(|error| self.at(k, error))?;
-                }
-            }
-            for (slot, address) in graph.addresses.iter_mut().zip(self.memory.addresses()) {
-                *slot = address;
-            }
+            self.follow(graph)?;
         }
         self.shared.context.api.launch_graph(graph.exec.handle(), call.stream)?;
         call.after_launch = false;
+        Ok(())
+    }
+
+    /// Changes the nodes that hold addresses which are others now; where a node is not known, captures anew.
+    fn follow(&mut self, graph: &mut SegmentGraph) -> Result<(), Error> {
+        let shared = self.shared.clone();
+        for index in 0..graph.nodes.len() {
+            let Some((k, node)) = graph.nodes.get(index).copied() else { break };
+            let Some(step) = shared.program.steps.get(k as usize) else { break };
+            let changed = |region| graph.addresses.get(region).copied() != Some(self.memory.address(region));
+            if !shared.regions.touches(&shared.program, step, changed) {
+                continue;
+            }
+            match node {
+                Some(node) => self.patch(graph, node, &step.action).map_err(|error| self.at(k, error))?,
+                None => {
+                    if let Some(new) = self.capture(graph.segment)? {
+                        *graph = new;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        for (slot, address) in graph.addresses.iter_mut().zip(self.memory.addresses()) {
+            *slot = address;
+        }
         Ok(())
     }
 }

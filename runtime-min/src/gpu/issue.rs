@@ -3,7 +3,7 @@
 use super::super::error::StepError;
 use super::super::sizes;
 use super::divisor::Divisor;
-use super::driver::{Address, FunctionHandle, Memcpy3d, MemcpyEnd, MemsetParams, numbers};
+use super::driver::{Address, FunctionHandle, GraphNodeHandle, Memcpy3d, MemcpyEnd, MemsetParams, numbers};
 use super::graphs::SegmentGraph;
 use super::kernel_calls::LaunchShape;
 use super::memory::length;
@@ -43,9 +43,14 @@ impl GpuSession {
     }
 
     /// Gives the node of a step the addresses of this call.
-    pub(super) fn patch(&mut self, graph: &SegmentGraph, node: usize, action: &Action) -> Result<(), StepError> {
+    pub(super) fn patch(
+        &mut self,
+        graph: &SegmentGraph,
+        node: GraphNodeHandle,
+        action: &Action,
+    ) -> Result<(), StepError> {
         let (api, context) = (self.shared.context.api, self.shared.context.handle);
-        let (exec, Some((_, node))) = (graph.exec.handle(), graph.nodes.get(node).copied()) else { return Ok(()) };
+        let exec = graph.exec.handle();
         match self.work(action)? {
             Work::Nothing => {}
             Work::Launch { function, shape } => api.set_kernel_node(exec, node, function, &shape, &mut self.params)?,

@@ -124,6 +124,29 @@ fn other_addresses_patch_only_their_nodes() {
     assert_eq!(driver.leaks().misuse, Vec::<String>::new());
 }
 
+/// Where memory grows, a prepared shape's nodes follow; a driver that does not tell its nodes captures anew.
+#[test]
+fn graphs_follow_memory_that_grows() {
+    let check = |tells_nodes: bool, instantiations: u64, patched_nodes: u64| {
+        let driver = StandIn::new(device(), Script { tells_nodes, ..Script::default() });
+        let mut program = chain();
+        program.inputs.to_mut()[0].memory.most = None;
+        program.outputs.to_mut()[0].memory.most = None;
+        let engine = load(&driver, program, EngineOptions::default()).unwrap();
+        let mut session = engine.session().unwrap();
+        for n in [4, 9, 4, 4] {
+            let x = vec![0.5; n];
+            assert_eq!(infer(&mut session, &x).unwrap(), expected(&x));
+        }
+        let counts = driver.counts();
+        assert_eq!((counts.instantiations, counts.patched_nodes), (instantiations, patched_nodes));
+        drop((session, engine));
+        assert_eq!(driver.leaks(), Leaks::default());
+    };
+    check(true, 1, 2);
+    check(false, 2, 0);
+}
+
 #[test]
 fn loops_read_back_and_states_stay() {
     let driver = start();

@@ -330,6 +330,9 @@ functions! {
         count: *mut usize
     ) {
         put(status, c_uint::from(world.captures.contains_key(&stream.0)));
+        if !world.script.tells_nodes {
+            return numbers::LOSSY_QUERY;
+        }
         if let Some(capture) = world.captures.get(&stream.0) {
             put(last, (&raw const *capture.last).cast());
             put(count, capture.nodes.len().min(1));
