@@ -79,6 +79,19 @@ fn double(bits: u64) -> f64 {
     f64::from_bits(bits)
 }
 
+/// One of two numbers; NaN if either is.
+macro_rules! extreme {
+    ($x:ident, $y:ident, $first:expr) => {
+        if $x.is_nan() || $y.is_nan() {
+            $x + $y
+        } else if $first {
+            $x
+        } else {
+            $y
+        }
+    };
+}
+
 fn float32(op: FloatOp, x: f32, y: f32, z: f32) -> f32 {
     match op {
         FloatOp::Add => x + y,
@@ -86,6 +99,8 @@ fn float32(op: FloatOp, x: f32, y: f32, z: f32) -> f32 {
         FloatOp::Mul => x * y,
         FloatOp::Div => x / y,
         FloatOp::Fma => x.mul_add(y, z),
+        FloatOp::MinNan => extreme!(x, y, x < y || (x == y && x.is_sign_negative())),
+        FloatOp::MaxNan => extreme!(x, y, x > y || (x == y && x.is_sign_positive())),
         FloatOp::Neg => -x,
         FloatOp::Abs => x.abs(),
         FloatOp::Sqrt => x.sqrt(),
@@ -103,6 +118,8 @@ fn float64(op: FloatOp, x: f64, y: f64, z: f64) -> f64 {
         FloatOp::Mul => x * y,
         FloatOp::Div => x / y,
         FloatOp::Fma => x.mul_add(y, z),
+        FloatOp::MinNan => extreme!(x, y, x < y || (x == y && x.is_sign_negative())),
+        FloatOp::MaxNan => extreme!(x, y, x > y || (x == y && x.is_sign_positive())),
         FloatOp::Neg => -x,
         FloatOp::Abs => x.abs(),
         FloatOp::Sqrt => x.sqrt(),

@@ -325,6 +325,8 @@ fn float(b: &mut Builder, op: FloatOp, ty: Type, args: &[Value], x: Operand, y: 
         FloatOp::Div if matches!(args.first(), Some(Value::Const(_, bits)) if *bits == one) => b.rcp(ty, y),
         FloatOp::Div => b.div(ty, x, y),
         FloatOp::Fma => b.mad(ty, x, y, z),
+        FloatOp::MinNan => b.min_nan(ty, x, y),
+        FloatOp::MaxNan => b.max_nan(ty, x, y),
         FloatOp::Neg => b.neg(ty, x),
         FloatOp::Abs => b.abs(ty, x),
         FloatOp::Sqrt => b.sqrt(ty, x),

@@ -51,6 +51,10 @@ pub enum FloatOp {
     Div,
     /// Three operands.
     Fma,
+    /// The lesser; NaN if either is.
+    MinNan,
+    /// The greater; NaN if either is.
+    MaxNan,
     Neg,
     Abs,
     Sqrt,

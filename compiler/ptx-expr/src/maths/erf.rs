@@ -5,7 +5,7 @@
 //! f64   |x| < 1: x + x P(x²)     else: 1 - e^(-x²) Q((x-2)/(x+2)) / (1+x); beyond 6 the result is ±1
 //! ```
 
-use super::{by, clamp, exp::exp};
+use super::{by, clamp, exp::exp, fast_exp};
 use crate::arith::Arith;
 use crate::op::{Float, Relation};
 
@@ -57,8 +57,17 @@ const FAR64: [f64; 18] = [
     -8.204_850_699_064_41e-7,
 ];
 
+/// With the hardware's exponential.
+pub(super) fn fast<A: Arith>(a: &mut A, x: A::Value) -> A::Value {
+    with_exp(a, Float::F32, x, fast_exp)
+}
+
 /// Error function.
 pub(super) fn erf<A: Arith>(a: &mut A, f: Float, x: A::Value) -> A::Value {
+    with_exp(a, f, x, |a, x| exp(a, f, x))
+}
+
+fn with_exp<A: Arith>(a: &mut A, f: Float, x: A::Value, exp: impl Fn(&mut A, A::Value) -> A::Value) -> A::Value {
     let size = a.abs(f, x);
     let z = a.mul(f, x, x);
     let p = a.poly(f, z, by(f, &NEAR32, &NEAR64));
@@ -69,7 +78,7 @@ pub(super) fn erf<A: Arith>(a: &mut A, f: Float, x: A::Value) -> A::Value {
             let inside = clamp(a, f, size, 0.0, 4.0);
             let g = a.poly(f, inside, &FAR32);
             let g = a.neg(f, g);
-            let e = exp(a, f, g);
+            let e = exp(a, g);
             a.sub(f, one, e)
         }
         Float::F64 => {
@@ -80,7 +89,7 @@ pub(super) fn erf<A: Arith>(a: &mut A, f: Float, x: A::Value) -> A::Value {
             let q = a.poly(f, t, &FAR64);
             let opposite = a.neg(f, inside);
             let square = a.mul(f, opposite, inside);
-            let e = exp(a, f, square);
+            let e = exp(a, square);
             let part = a.mul(f, e, q);
             let sum = a.add(f, inside, one);
             let part = a.div(f, part, sum);

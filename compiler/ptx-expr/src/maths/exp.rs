@@ -8,7 +8,7 @@
 
 use super::{by, clamp, either, keep_small, odd};
 use crate::arith::Arith;
-use crate::op::{Convert, Float, Int, IntOp, Relation};
+use crate::op::{Convert, Float, Int, IntOp, Op, Relation};
 
 const P32: [f64; 5] = [0.49999997, 0.16666543, 0.0416672, 0.008366579, 0.0013882527];
 const P64: [f64; 10] = [
@@ -45,7 +45,14 @@ pub(super) fn exp<A: Arith>(a: &mut A, f: Float, x: A::Value) -> A::Value {
 fn scaled_exp<A: Arith>(a: &mut A, f: Float, x: A::Value, bias: A::Value) -> A::Value {
     let (n, r) = reduce_clamped(a, f, x);
     let n = a.int2(IntOp::Add, Int::S32, n, bias);
-    let y = whole_series(a, f, r);
+    let y = match f {
+        Float::F32 => {
+            let p = series(a, f, r);
+            let one = a.f32(1.0);
+            a.add(f, p, one)
+        }
+        Float::F64 => whole_series(a, f, r),
+    };
     scale(a, f, y, n)
 }
 
@@ -109,17 +116,14 @@ pub(super) fn scale<A: Arith>(a: &mut A, f: Float, y: A::Value, n: A::Value) -> 
 
 /// `2^n` where that is a normal number.
 pub(super) fn power_of_two<A: Arith>(a: &mut A, f: Float, n: A::Value) -> A::Value {
-    let bias = a.i32(f.bias() as i32);
-    let field = a.int2(IntOp::Add, Int::S32, n, bias);
-    let by = a.u32(either(f, 23.0, 20.0) as u32);
-    let high = a.int2(IntOp::Shl, Int::U32, field, by);
-    match f {
-        Float::F32 => high,
-        Float::F64 => {
-            let low = a.u32(0);
-            a.apply(crate::op::Op::Convert(Convert::Pack), &[low, high])
-        }
+    if f == Float::F32 {
+        let (unit, one) = (a.u32(1 << 23), a.f32(1.0));
+        return a.apply(Op::Int(IntOp::Mad, Int::S32), &[n, unit, one]);
     }
+    let (unit, one) = (a.u32(1 << 20), a.u32(0x3FF0_0000));
+    let high = a.apply(Op::Int(IntOp::Mad, Int::S32), &[n, unit, one]);
+    let low = a.u32(0);
+    a.apply(Op::Convert(Convert::Pack), &[low, high])
 }
 
 /// `e^x - 1 = 2 (2^(n-1) p + (2^(n-1) - 1/2))`.
@@ -181,8 +185,7 @@ pub(super) fn sinh<A: Arith>(a: &mut A, f: Float, x: A::Value) -> A::Value {
     let far = a.copysign(f, far, x);
     let one = a.float(f, 1.0);
     let is_near = a.fcmp(Relation::Lt, f, size, one);
-    let y = a.select(f.width(), is_near, near, far);
-    keep_small(a, f, x, y)
+    a.select(f.width(), is_near, near, far)
 }
 
 /// Hyperbolic cosine.
@@ -216,14 +219,13 @@ pub(super) fn tanh<A: Arith>(a: &mut A, f: Float, x: A::Value) -> A::Value {
         return keep_small(a, f, x, y);
     }
     let z = a.mul(f, x, x);
-    let near = odd(a, f, x, z, &TANH32);
+    let near = odd(a, f, size, z, &TANH32);
     let e = exp(a, f, double);
     let sum = a.add(f, e, one);
     let part = a.div(f, two, sum);
     let far = a.sub(f, one, part);
-    let far = a.copysign(f, far, x);
     let limit = a.f32(0.55);
     let is_near = a.fcmp(Relation::Lt, f, size, limit);
     let y = a.select(f.width(), is_near, near, far);
-    keep_small(a, f, x, y)
+    a.copysign(f, y, x)
 }

@@ -6,8 +6,9 @@
 //!
 //! ```text
 //! precise   all functions   f32: 2   f64: 4
-//! fast      f32 only: exp, log, tanh, sigmoid, sqrt, recip by the hardware's approximations; relative error below 2^-20 (exp of x:
-//!           2^-22 (1 + |x|)), tanh 2^-10; log absolute 2^-21 near 1; the others stay precise
+//! fast      f32 only: exp, log, tanh, sigmoid, erf, sqrt, recip by the hardware's approximations; the others stay precise
+//!           relative error: exp 2^-22 (1 + |x|), tanh 2^-11, log 2^-21 (absolute near 1), erf, sigmoid, sqrt, recip 2^-20;
+//!           sigmoid is 0 below -88
 //! ```
 //!
 //! Coefficients are our own minimax fits in high precision (Remez exchange, weighted for relative error).
@@ -24,7 +25,7 @@ mod trig;
 use graph::expr::UnOp;
 
 use crate::arith::Arith;
-use crate::op::{Approx, Float, Op, Relation};
+use crate::op::{Approx, Float, FloatOp, Op, Relation};
 
 pub(crate) use inverse::atan2;
 pub(crate) use power::pow;
@@ -53,6 +54,7 @@ pub(crate) fn unary<A: Arith>(a: &mut A, mode: MathsMode, op: UnOp, f: Float, x:
                 Some(a.mul(f, log2, ln2))
             }
             UnOp::Tanh => Some(approx(a, Approx::Tanh, x)),
+            UnOp::Erf => Some(erf::fast(a, x)),
             UnOp::Sigmoid => {
                 let opposite = a.neg(f, x);
                 let e = fast_exp(a, opposite);
@@ -108,6 +110,7 @@ fn approx<A: Arith>(a: &mut A, op: Approx, x: A::Value) -> A::Value {
     a.apply(Op::Approx(op), &[x])
 }
 
+/// `e^x` by the hardware's power of two.
 fn fast_exp<A: Arith>(a: &mut A, x: A::Value) -> A::Value {
     let log2e = a.f32(std::f32::consts::LOG2_E);
     let scaled = a.mul(Float::F32, x, log2e);
@@ -140,6 +143,10 @@ fn odd<A: Arith>(a: &mut A, f: Float, x: A::Value, z: A::Value, c: &[f64]) -> A:
 /// The value, or a bound where it lies beyond; NaN stays.
 fn clamp<A: Arith>(a: &mut A, f: Float, x: A::Value, low: f64, high: f64) -> A::Value {
     let (low, high) = (a.float(f, low), a.float(f, high));
+    if f == Float::F32 {
+        let x = a.float2(FloatOp::MinNan, f, x, high);
+        return a.float2(FloatOp::MaxNan, f, x, low);
+    }
     let above = a.fcmp(Relation::Gt, f, x, high);
     let x = a.select(f.width(), above, high, x);
     let below = a.fcmp(Relation::Lt, f, x, low);

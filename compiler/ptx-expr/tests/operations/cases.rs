@@ -4,6 +4,8 @@ use graph::dtype::{Class, DType};
 use graph::expr::{BINARY, BinOp, CmpOp, Expr, ExprId, Exprs, Leaves, Rounding, UNARY, UnOp};
 use graph::scalar::Scalar;
 
+use ptx_expr::MathsMode;
+
 use crate::dtypes;
 
 /// An expression over elements of one index, and the elements of its operands.
@@ -14,6 +16,7 @@ pub struct Case {
     pub operands: Vec<(DType, Vec<Scalar>)>,
     /// Steps of the result's dtype that it may be off.
     pub steps: i128,
+    pub maths: MathsMode,
 }
 
 impl Case {
@@ -127,7 +130,7 @@ fn case(
         .map(|k| exprs.add(Expr::Load { operand: k as u32, index: vec![index], or: None }, leaves).unwrap())
         .collect();
     let out = build(&mut |expr| exprs.add(expr, leaves).unwrap(), &loads);
-    Case { name, exprs, out, operands, steps }
+    Case { name, exprs, out, operands, steps, maths: MathsMode::Precise }
 }
 
 /// How far an elementary function may be off.
@@ -285,6 +288,24 @@ pub fn with_constants() -> Vec<Case> {
                     add(Expr::Binary(row.op, constant, loads[0]))
                 }));
             }
+        }
+    }
+    out
+}
+
+/// What the hardware approximates, where 16 bits are wanted.
+pub fn fast() -> Vec<Case> {
+    let mut out = Vec::new();
+    for dtype in [DType::F16, DType::BF16] {
+        for op in [UnOp::Exp, UnOp::Log, UnOp::Tanh, UnOp::Sigmoid, UnOp::Erf, UnOp::Sqrt, UnOp::Recip] {
+            // The hardware's tanh has as many bits as an f16.
+            let allowed = if op == UnOp::Tanh && dtype == DType::F16 { 2 } else { 1 };
+            let operands = vec![(dtype, values(dtype, 2000))];
+            let mut fast = case(format!("fast_{}_{dtype}", op.row().name), allowed, operands, |add, loads| {
+                add(Expr::Unary(op, loads[0]))
+            });
+            fast.maths = MathsMode::Fast;
+            out.push(fast);
         }
     }
     out

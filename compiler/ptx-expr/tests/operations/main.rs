@@ -66,6 +66,11 @@ fn binary_with_constants() {
 }
 
 #[test]
+fn fast_functions_are_within_a_step_of_16_bits() {
+    check(&cases::fast());
+}
+
+#[test]
 fn comparisons() {
     check(&cases::comparisons());
 }
@@ -102,6 +107,7 @@ fn assemble(sm: ptx::Sm) {
         cases::fused(),
         cases::casts(|_| true),
         cases::bitcasts(),
+        cases::fast(),
     ];
     let mut wrong = Vec::new();
     for (k, cases) in all.into_iter().enumerate() {
