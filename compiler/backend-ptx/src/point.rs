@@ -45,6 +45,8 @@ pub struct Stage<'a> {
     pub places: Vec<Place>,
     /// Least and largest value of index expressions, where they fit 32 bits.
     ranges: Vec<Option<(i64, i64)>>,
+    /// By source: whether points, or the steps of a reduction, read it.
+    read: Vec<bool>,
 }
 
 /// One point.
@@ -66,7 +68,7 @@ impl<'a> Stage<'a> {
             let range = range(expr, &ranges, &extents);
             ranges.push(range.filter(|(lo, hi)| *lo >= i64::from(i32::MIN) && *hi <= i64::from(i32::MAX)));
         }
-        Stage { flat, ix, places, ranges }
+        Stage { flat, ix, places, ranges, read: read(flat) }
     }
 
     fn range(&self, id: ExprId) -> Option<(i64, i64)> {
@@ -76,6 +78,32 @@ impl<'a> Stage<'a> {
     pub fn place(&self, source: u32) -> Result<Place, PtxError> {
         self.places.get(source as usize).copied().ok_or(PtxError::Malformed("a source without a place"))
     }
+}
+
+/// Sources that the values of accumulators need, or outputs where there are none.
+fn read(flat: &Flat) -> Vec<bool> {
+    let mut read = vec![false; flat.sources.len()];
+    let mut seen = vec![false; flat.exprs.len()];
+    let mut stack: Vec<ExprId> = flat.accs.iter().map(|a| a.value).collect();
+    if flat.accs.is_empty() {
+        stack.extend(flat.outs.iter().map(|(value, _)| *value));
+    }
+    while let Some(id) = stack.pop() {
+        match seen.get_mut(id.0 as usize) {
+            Some(seen) if !*seen => *seen = true,
+            Some(_) | None => continue,
+        }
+        let Some(expr) = flat.exprs.get(id) else { continue };
+        if let Expr::Load { operand, .. } = expr {
+            read.iter_mut().skip(*operand as usize).take(1).for_each(|r| *r = true);
+            if let Some(Way::View { map, checks, .. }) = flat.source(*operand).map(|s| &s.way) {
+                let maps = checks.iter().map(|c| &c.map).chain([map]);
+                stack.extend(maps.flat_map(|m| m.terms.iter().map(|(_, id)| *id)));
+            }
+        }
+        expr.for_each_child(&mut |c| stack.push(c));
+    }
+    read
 }
 
 impl<'s, 'a> Point<'s, 'a> {
@@ -395,6 +423,9 @@ impl<'s, 'a> Point<'s, 'a> {
         for (k, source) in stage.flat.sources.iter().enumerate() {
             let Way::View { map, checks, varies } = &source.way else { continue };
             let Place::Region(region) = stage.place(k as u32)? else { continue };
+            if !stage.read.get(k).copied().unwrap_or(false) {
+                continue;
+            }
             // What else depends on the dim is read where it is wanted.
             if count > 1 && varies.get(dim).copied().unwrap_or(false) {
                 continue;

@@ -12,6 +12,7 @@ use graph::scalar::Scalar;
 use graph::tensor::{Tensor, TensorError};
 use graph::ty::Type;
 use nest::interpret::InterpretError;
+use nest::kernel::Kernel;
 
 use crate::plan::{Action, Block, Code, HostCall, Launch, LoopStep, Plan, Source, View};
 use memory::Memory;
@@ -39,6 +40,9 @@ pub enum EvalPlanError {
     Address { step: &'static str, address: i64, elements: usize },
     #[error("the plan is malformed: {0}")]
     Malformed(&'static str),
+    /// From what else runs kernels.
+    #[error("{0}")]
+    Kernel(String),
     #[error(transparent)]
     Interpret(#[from] InterpretError),
     #[error(transparent)]
@@ -49,12 +53,25 @@ pub enum EvalPlanError {
     Tensor(#[from] TensorError),
 }
 
+/// What runs a kernel: for values of its parameters, on dense operands.
+pub type KernelRunner<'a> = &'a dyn Fn(&Kernel, &[i64], &[Tensor]) -> Result<Vec<Tensor>, EvalPlanError>;
+
 /// Runs a plan on its inputs' values.
 pub fn eval_plan<C>(plan: &Plan<C>, inputs: &[Datum], options: Options) -> Result<Vec<Datum>, EvalPlanError> {
+    eval_plan_with(plan, inputs, options, &|kernel, sizes, operands| Ok(nest::interpret::run(kernel, sizes, operands)?))
+}
+
+/// As [`eval_plan`], with something else that runs kernels.
+pub fn eval_plan_with<C>(
+    plan: &Plan<C>,
+    inputs: &[Datum],
+    options: Options,
+    kernels: KernelRunner<'_>,
+) -> Result<Vec<Datum>, EvalPlanError> {
     if inputs.len() != plan.inputs.len() {
         return Err(EvalPlanError::Inputs { expected: plan.inputs.len(), found: inputs.len() });
     }
-    let mut run = Run { plan, bindings: Bindings::default(), memory: Memory::default() };
+    let mut run = Run { plan, kernels, bindings: Bindings::default(), memory: Memory::default() };
     for (border, datum) in plan.inputs.iter().zip(inputs) {
         run.bind_input(&border.name, &border.ty, datum)?;
     }
@@ -88,6 +105,7 @@ pub fn weight_tensor(source: &Source) -> Result<Tensor, EvalPlanError> {
 
 struct Run<'a, C> {
     plan: &'a Plan<C>,
+    kernels: KernelRunner<'a>,
     bindings: Bindings,
     memory: Memory,
 }
@@ -195,7 +213,7 @@ impl<C> Run<'_, C> {
             Code::Kernel(kernel) => {
                 let sizes = launch.sizes.iter().map(|d| self.size(d)).collect::<Result<Vec<_>, _>>()?;
                 let operands = launch.reads.iter().map(|v| self.read_tensor(v)).collect::<Result<Vec<_>, _>>()?;
-                nest::interpret::run(kernel, &sizes, &operands)?.into_iter().map(Datum::Tensor).collect()
+                (self.kernels)(kernel, &sizes, &operands)?.into_iter().map(Datum::Tensor).collect()
             }
             Code::Claimed(claimed) => {
                 let meaning = launch.meaning.as_ref().ok_or(EvalPlanError::Malformed("a claim without a meaning"))?;

@@ -9,6 +9,7 @@ pub mod class;
 pub mod compare;
 pub mod crates;
 pub mod device;
+pub mod emulated;
 pub mod lowered;
 pub mod stage;
 pub mod suite;

@@ -4,14 +4,16 @@ use graph::datum::Datum;
 use graph::graph::Model;
 use graph::text::ParseError;
 use graph::text::cursor::Cursor;
+use nest::abstraction::Constants;
 use onnx::Options;
 use plan::claim::Claimant;
+use plan::eval_plan::EvalPlanError;
 use plan::text::CodeText;
 use ptx::Sm;
 
 use crate::case::Case;
 use crate::compare::{SUITE, outputs};
-use crate::texts;
+use crate::{emulated, texts};
 
 /// What produces the results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub enum Stage {
     Lower,
     /// As `PassesPlan`, on an emulated GPU.
     Emulate,
+    /// As `PassesPlan`, with the kernels of the generic way as PTX on the emulator.
+    Ptx,
 }
 
 impl Stage {
@@ -43,6 +47,7 @@ impl Stage {
             "passes-plan" => Some(Stage::PassesPlan),
             "lower" => Some(Stage::Lower),
             "emulate" => Some(Stage::Emulate),
+            "ptx" => Some(Stage::Ptx),
             _ => None,
         }
     }
@@ -88,7 +93,7 @@ impl CodeText for NoCode {
 
 fn results(model: &Model, inputs: &[Datum], stage: Stage) -> Result<Vec<Datum>, String> {
     let mut optimised = model.clone();
-    if matches!(stage, Stage::Passes | Stage::PassesPlan | Stage::Lower | Stage::Emulate) {
+    if matches!(stage, Stage::Passes | Stage::PassesPlan | Stage::Lower | Stage::Emulate | Stage::Ptx) {
         passes::run_pipeline(&mut optimised, &passes::Options::default()).map_err(|e| format!("passes: {e}"))?;
     }
     let model = &optimised;
@@ -99,6 +104,15 @@ fn results(model: &Model, inputs: &[Datum], stage: Stage) -> Result<Vec<Datum>, 
         return crate::device::run(model, inputs, EMULATED);
     }
     let none: &[&dyn Claimant<Code = NoCode>] = &[];
+    if stage == Stage::Ptx {
+        let target = plan::Target { claimants: none, workspace: &backend_ptx::workspace, constants: Constants::Code };
+        let planned = plan::plan_model(model, &target).map_err(|e| format!("plan: {e}"))?;
+        let options = plan::eval_plan::Options::default();
+        let run = |kernel: &_, sizes: &[i64], operands: &[_]| {
+            emulated::run_checked(kernel, sizes, operands).map_err(EvalPlanError::Kernel)
+        };
+        return plan::eval_plan::eval_plan_with(&planned, inputs, options, &run).map_err(|e| format!("run: {e}"));
+    }
     let planned = plan::plan_model(model, &plan::Target::lines(none)).map_err(|e| format!("plan: {e}"))?;
     if stage == Stage::Lower {
         crate::lowered::check_lowered(&planned)?;
