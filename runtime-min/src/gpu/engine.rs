@@ -100,11 +100,14 @@ impl Shared {
         }
     }
 
-    /// Remembers an error after which the context is unusable.
-    pub fn note(&self, error: Error) -> Error {
-        if let Error::Device { source: DeviceError::Call { code, .. }, .. } = &error
+    /// Remembers an error after which the context is unusable. Where no step is known, says how to learn it.
+    pub fn note(&self, mut error: Error) -> Error {
+        if let Error::Device { node, source: DeviceError::Call { code, text, .. } } = &mut error
             && is_sticky(*code)
         {
+            if node.is_none() && !self.options.profile {
+                text.push_str("; with the option `profile` the error names its step");
+            }
             self.lost.get_or_init(|| error.to_string());
         }
         error

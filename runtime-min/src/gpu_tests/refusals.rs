@@ -105,7 +105,9 @@ fn a_kernel_that_traps_poisons_the_engine() {
     let engine = load(&driver, program.clone(), EngineOptions::default()).unwrap();
     let (mut session, mut other) = (engine.session().unwrap(), engine.session().unwrap());
     let text = infer(&mut session, &[1.0]).unwrap_err().to_string();
-    assert_eq!(text, "cuStreamSynchronize: CUDA_ERROR_LAUNCH_FAILED (719): as the script says");
+    let found = "cuStreamSynchronize: CUDA_ERROR_LAUNCH_FAILED (719): as the script says; with the option `profile` the \
+                 error names its step";
+    assert_eq!(text, found);
     let text = infer(&mut other, &[1.0]).unwrap_err().to_string();
     assert!(text.starts_with("the GPU context is unusable since an earlier error (cuStreamSynchronize"), "{text}");
     assert!(engine.session().is_err());
@@ -117,6 +119,15 @@ fn a_kernel_that_traps_poisons_the_engine() {
     let engine = load(&driver, program, EngineOptions::default().with_profile()).unwrap();
     let text = infer(&mut engine.session().unwrap(), &[1.0]).unwrap_err().to_string();
     assert!(text.ends_with("at Second \"n1\""), "{text}");
+}
+
+/// As the documentation promises.
+#[test]
+fn engines_are_shared_and_sessions_move() {
+    fn shared<T: Send + Sync + Clone>() {}
+    fn moves<T: Send + 'static>() {}
+    shared::<crate::gpu::engine::GpuEngine>();
+    moves::<crate::gpu::session::GpuSession>();
 }
 
 #[test]
