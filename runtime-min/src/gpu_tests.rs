@@ -5,4 +5,5 @@ mod faults;
 mod kernels;
 mod programs;
 mod refusals;
+mod rules;
 mod runs;

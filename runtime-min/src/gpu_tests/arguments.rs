@@ -61,7 +61,7 @@ fn divisors_and_narrow_sizes() {
 }
 
 /// The input, copied by a kernel that finds it through a tensor map.
-fn mapped() -> Program {
+pub fn mapped() -> Program {
     let mut b = build("mapped");
     let n = b.size(SizeOp::InputDim { input: 0, axis: 0 });
     let (four, zero, one) = (b.constant(4), b.constant(0), b.constant(1));
@@ -177,7 +177,7 @@ impl HostOps for Host {
 }
 
 /// x, doubled if its first element is below 10, through a sequence; the positive elements, and the sequence itself.
-fn hosted() -> Program {
+pub fn hosted() -> Program {
     let mut b = build("hosted");
     let n = b.size(SizeOp::InputDim { input: 0, axis: 0 });
     let (four, zero, one, ten) = (b.constant(4), b.constant(0), b.constant(1), b.constant(10));
