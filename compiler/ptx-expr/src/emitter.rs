@@ -4,7 +4,7 @@
 //! over the same machine; what they share is emitted once, as the machine remembers results. A lane of a vector is
 //! [`Emitter::place`]: index variable `k` stands for a polynomial, such as `4 i + 2`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use graph::dim::{Dim, Pred, SymId};
 use graph::dtype::DType;
@@ -142,9 +142,64 @@ impl<'a, A: Arith> Emitter<'a, A> {
         if let Some(value) = self.values.get(&id) {
             return Ok(*value);
         }
+        // What is below comes first, so that deep expressions need no deep stack.
+        for below in self.below(id) {
+            if !self.values.contains_key(&below) {
+                let value = self.compute(below, leaves)?;
+                self.values.insert(below, value);
+            }
+        }
         let value = self.compute(id, leaves)?;
         self.values.insert(id, value);
         Ok(value)
+    }
+
+    /// The operations that an expression needs, operands first; without what loads and index maps are made of.
+    fn below(&mut self, id: ExprId) -> BTreeSet<ExprId> {
+        for below in self.descend(id, |_, _| true) {
+            self.map(below);
+        }
+        let mut needed = self.descend(id, |e, id| !e.values.contains_key(&id) && e.is_operation(id));
+        needed.retain(|below| *below != id && self.is_operation(*below));
+        needed
+    }
+
+    /// An expression and all below it as far as a condition holds; nothing below loads.
+    fn descend(&mut self, id: ExprId, mut enters: impl FnMut(&mut Self, ExprId) -> bool) -> BTreeSet<ExprId> {
+        let exprs = self.exprs;
+        let mut seen = BTreeSet::new();
+        let mut left = vec![id];
+        while let Some(next) = left.pop() {
+            if !seen.insert(next) || matches!(exprs.get(next), Some(Expr::Load { .. })) || !enters(self, next) {
+                continue;
+            }
+            if let Some(expr) = exprs.get(next) {
+                expr.for_each_child(&mut |child| left.push(child));
+            }
+        }
+        seen
+    }
+
+    /// Whether an expression is computed from the values of its operands.
+    fn is_operation(&mut self, id: ExprId) -> bool {
+        let leaf = match self.exprs.get(id) {
+            Some(Expr::Const(_) | Expr::Index(_) | Expr::Dim(_) | Expr::Acc(_) | Expr::Load { .. }) | None => true,
+            Some(
+                Expr::Unary(..)
+                | Expr::Binary(..)
+                | Expr::Compare(..)
+                | Expr::Select(..)
+                | Expr::Fma(..)
+                | Expr::Cast { .. }
+                | Expr::Bitcast { .. },
+            ) => false,
+        };
+        let mapped = match self.exprs.dtype(id) {
+            DType::I64 => self.map(id).is_some(),
+            DType::Bool => self.predicate_of(id).is_some(),
+            _ => false,
+        };
+        !leaf && !mapped
     }
 
     fn compute(&mut self, id: ExprId, leaves: &mut dyn Leaves<A>) -> Result<A::Value, Error> {

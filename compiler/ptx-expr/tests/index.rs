@@ -265,3 +265,30 @@ fn placed_variables_are_polynomials() {
     e.place(0, &(&space.variable(0) * &k(4)) + &k(3));
     assert_eq!(e.value(i, &mut point).unwrap(), 27);
 }
+
+/// A sum of a hundred thousand terms needs no deep stack.
+#[test]
+fn deep_expressions_are_walked() {
+    let (symbols, _) = params();
+    let space = IndexSpace::new(&symbols, &EXTENTS.map(k));
+    let leaves = Types { operands: &[DType::I64], accs: &[] };
+    let mut exprs = Exprs::default();
+    let i = exprs.add(Expr::Index(1), leaves).unwrap();
+    let x = exprs.add(Expr::Load { operand: 0, index: vec![i], or: None }, leaves).unwrap();
+    let mut sum = x;
+    for _ in 0..100_000 {
+        sum = exprs.add(Expr::Binary(BinOp::Add, sum, x), leaves).unwrap();
+    }
+    let mut point = Point {
+        index: &[0, 2, 0],
+        params: &PARAMS,
+        wide: false,
+        divisors: false,
+        sizes: false,
+        data: &[1, 2, 3],
+        divided: 0,
+    };
+    let mut host = Host::default();
+    let mut e = Emitter::new(&mut host, &exprs, &space, Options::default());
+    assert_eq!(e.value(sum, &mut point).unwrap(), 300_003);
+}
