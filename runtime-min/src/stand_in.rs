@@ -41,6 +41,11 @@ pub trait Executor: Send {
     fn parameters(&mut self, module: usize, entry: &str) -> Option<Vec<(usize, usize)>>;
     /// Runs a kernel to its end; what is wrong with it if it cannot.
     fn launch(&mut self, module: usize, entry: &str, shape: &LaunchShape, params: &[u8]) -> Result<(), String>;
+    /// What is wrong with a tensor map, if anything.
+    fn refuses(&mut self, map: &MapFields) -> Option<String> {
+        let aligned = map.address.is_multiple_of(16) && map.strides.iter().all(|s| s.is_multiple_of(16));
+        (!aligned || map.extents.contains(&0)).then(|| format!("no tensor map can be made of {map:?}"))
+    }
     /// The 128 bytes of a tensor map.
     fn encode(&mut self, map: &MapFields) -> [u64; 16] {
         let mut out = [0; 16];
@@ -98,7 +103,7 @@ impl Default for Script {
             shared_limit: 232_448,
             resident: 2,
             memory: 1 << 30,
-            version: 12_080,
+            version: 13_020,
             tells_nodes: true,
         }
     }

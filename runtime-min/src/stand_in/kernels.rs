@@ -358,13 +358,14 @@ unsafe fn list<T: Copy>(start: *const T, count: usize) -> Vec<T> {
 /// # Safety
 /// The pointer is valid for a map.
 unsafe fn encode(world: &mut World, out: *mut TensorMapBytes, map: &MapFields) -> Code {
-    let wrong = !map.address.is_multiple_of(16)
-        || map.strides.iter().any(|s| !s.is_multiple_of(16))
-        || map.extents.contains(&0);
     world.counts.encodings += 1;
+    if let Some(what) = world.executor.refuses(map) {
+        world.wrong(what);
+        return numbers::INVALID_VALUE;
+    }
     // SAFETY: the caller's promise.
     unsafe { put(out, TensorMapBytes(world.executor.encode(map))) };
-    if wrong { numbers::INVALID_VALUE } else { 0 }
+    0
 }
 
 fn change(

@@ -25,6 +25,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("read-back and loop", rounds),
     ("divisors", division),
     ("clusters", ranks),
+    ("tensor map", tile),
     ("threads", threads),
     ("more memory than there is", too_large),
 ];
@@ -144,6 +145,22 @@ fn ranks(driver: &'static DriverTable) -> Result<(), String> {
     let mut session = engine.session().map_err(text)?;
     let found = integers(&infer(&mut session, &[0], &[]).map_err(text)?);
     same("ranks", &found, &vec![0, 1, 0, 1, 0, 1, 0, 1])
+}
+
+fn tile(driver: &'static DriverTable) -> Result<(), String> {
+    let engine = load(driver, programs::tile(), EngineOptions::default()).map_err(text)?;
+    let mut session = engine.session().map_err(text)?;
+    for rows in [16, 9, 64] {
+        let x: Vec<f32> = (0..rows * 32).map(|k| k as f32).collect();
+        let at = |row: usize, column: usize| {
+            let inside = row + 3 < rows && column + 28 < 32;
+            if inside { ((row + 3) * 32 + column + 28) as f32 } else { 0.0 }
+        };
+        let expected: Vec<f32> = (0..64).map(|k| at(k / 8, k % 8)).collect();
+        let found = floats(&infer(&mut session, &[rows, 32], &x).map_err(text)?);
+        same(&format!("{rows} rows"), &found, &expected)?;
+    }
+    Ok(())
 }
 
 fn threads(driver: &'static DriverTable) -> Result<(), String> {

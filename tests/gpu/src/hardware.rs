@@ -1,4 +1,4 @@
-//! Cases that only a GPU shows: how many CTAs it holds, tensor maps, machine code from its driver, a lost context.
+//! Cases that only a GPU shows: how many CTAs it holds, machine code from its driver, a lost context.
 
 use std::borrow::Cow;
 use std::ffi::CString;
@@ -14,7 +14,6 @@ use crate::programs;
 /// All of them by name; the last one leaves the process without a GPU.
 pub const CASES: &[(&str, Case)] = &[
     ("cooperative launch at the device's limit", together),
-    ("tensor map", tile),
     ("machine code from the driver", linked),
     ("compiling on several threads", many),
     ("PTX that is wrong", wrong),
@@ -29,22 +28,6 @@ fn together(driver: &'static DriverTable) -> Result<(), String> {
         if !matches!(found[..], [ctas] if ctas >= 1) {
             return Err(format!("CTAs: {found:?}"));
         }
-    }
-    Ok(())
-}
-
-fn tile(driver: &'static DriverTable) -> Result<(), String> {
-    let engine = load(driver, programs::tile(), EngineOptions::default()).map_err(text)?;
-    let mut session = engine.session().map_err(text)?;
-    for rows in [16, 9, 64] {
-        let x: Vec<f32> = (0..rows * 32).map(|k| k as f32).collect();
-        let at = |row: usize, column: usize| {
-            let inside = row + 3 < rows && column + 28 < 32;
-            if inside { ((row + 3) * 32 + column + 28) as f32 } else { 0.0 }
-        };
-        let expected: Vec<f32> = (0..64).map(|k| at(k / 8, k % 8)).collect();
-        let found = floats(&infer(&mut session, &[rows, 32], &x).map_err(text)?);
-        same(&format!("{rows} rows"), &found, &expected)?;
     }
     Ok(())
 }
