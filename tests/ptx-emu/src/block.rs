@@ -69,15 +69,29 @@ impl Block {
     pub fn reads(&mut self, at: usize, bytes: usize, view: Option<&View>) -> Option<Wrong> {
         let state = self.state.get(at..at + bytes).unwrap_or(&[]);
         let mut wrong = None;
-        if state.iter().any(|s| *s != WRITTEN) {
+        let all = match state {
+            [a, b, c, d] => u32::from_le_bytes([*a, *b, *c, *d]) == u32::from_le_bytes([WRITTEN; 4]),
+            _ => state.iter().all(|s| *s == WRITTEN),
+        };
+        if !all {
             let k = state.iter().position(|s| *s != WRITTEN).unwrap_or(0);
             wrong = Some(Wrong { kind: state_fault(state[k]), at: at + k, other: 0 });
         }
         if let (Some(view), false) = (view, self.shadow.is_empty()) {
+            // Bytes of one access mostly have one history.
+            let mut last: Option<(Shadow, Shadow)> = None;
             for (k, shadow) in self.shadow[at..at + bytes].iter_mut().enumerate() {
+                if let Some((old, new)) = last
+                    && old == *shadow
+                {
+                    *shadow = new;
+                    continue;
+                }
+                let old = *shadow;
                 if let Some(other) = shadow.read(view) {
                     wrong = wrong.or(Some(Wrong { kind: FaultKind::Race, at: at + k, other }));
                 }
+                last = Some((old, *shadow));
             }
         }
         wrong
@@ -100,8 +114,15 @@ impl Block {
         }
         if let (Some(view), false) = (view, self.shadow.is_empty()) {
             let new = value.to_le_bytes();
+            let mut last: Option<Shadow> = None;
             for (k, new) in new.iter().enumerate().take(bytes) {
                 let same = self.data[at + k] == *new;
+                // Differing bytes are checked one by one, so that an equal one cannot hide them.
+                if last == Some(self.shadow[at + k]) {
+                    self.shadow[at + k] = self.shadow[at];
+                    continue;
+                }
+                last = (!same).then(|| self.shadow[at + k]);
                 if let Some(other) = self.shadow[at + k].write(view, same) {
                     wrong = wrong.or(Some(Wrong { kind: FaultKind::Race, at: at + k, other }));
                 }

@@ -43,8 +43,7 @@ impl Machine<'_> {
                     self.unset_fault(warp, unset, line);
                 }
                 let out = {
-                    let mut scratch = [[0; 32]; 4];
-                    let [s0, s1, s2, s3] = &mut scratch;
+                    let [s0, s1, s2, s3] = &mut self.scratch;
                     let [a, b, c, e] =
                         [warp.get(&s[0], s0), warp.get(&s[1], s1), warp.get(&s[2], s2), warp.get(&s[3], s3)];
                     alu(*f, *ty, mode, a, b, c, e)

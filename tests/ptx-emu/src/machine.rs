@@ -14,7 +14,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::memory::Global;
 use crate::module::{Entry, Module};
 use crate::race::{Clock, Knowledge, Shadow};
-use crate::warp::{Uniform, Warp, lanes};
+use crate::warp::{Lanes, Uniform, Warp, lanes};
 
 /// Instructions of a warp before another gets its turn.
 const TURN: u32 = 4096;
@@ -56,6 +56,8 @@ pub(crate) struct Machine<'m> {
     pub events: u64,
     /// What strong writes to an address have released.
     pub flags: BTreeMap<u64, Knowledge>,
+    /// Where operands that are no registers are spread over the lanes.
+    pub scratch: [Lanes; 4],
 }
 
 /// Why a launch is refused, if it is.
@@ -120,6 +122,7 @@ impl<'m> Machine<'m> {
             stats: Stats::default(),
             events: 0,
             flags: BTreeMap::new(),
+            scratch: [[0; 32]; 4],
         }
     }
 

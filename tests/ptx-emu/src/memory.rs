@@ -1,5 +1,6 @@
 //! Global memory: allocations that never reuse an address, with unmapped zones between them.
 
+use std::cell::Cell;
 use std::fmt;
 
 use crate::block::{Block, WRITTEN};
@@ -25,6 +26,8 @@ pub(crate) struct Allocation {
 #[derive(Debug)]
 pub(crate) struct Global {
     pub list: Vec<Allocation>,
+    /// Where the last address was found.
+    recent: Cell<usize>,
     next: u64,
     pub launch: u64,
     pub races: bool,
@@ -49,7 +52,7 @@ impl std::error::Error for MemoryError {}
 
 impl Global {
     pub fn new(races: bool) -> Global {
-        Global { list: Vec::new(), next: FIRST, launch: 0, races }
+        Global { list: Vec::new(), recent: Cell::new(0), next: FIRST, launch: 0, races }
     }
 
     pub fn alloc(&mut self, size: u64, align: u64) -> u64 {
@@ -74,7 +77,13 @@ impl Global {
     /// The last allocation that begins at or before an address.
     #[inline]
     pub fn find(&self, address: u64) -> Option<usize> {
-        self.list.partition_point(|a| a.start <= address).checked_sub(1)
+        let inside = |a: &Allocation| a.start <= address && address - a.start < a.size;
+        if self.list.get(self.recent.get()).is_some_and(inside) {
+            return Some(self.recent.get());
+        }
+        let found = self.list.partition_point(|a| a.start <= address).checked_sub(1);
+        self.recent.set(found.unwrap_or(0));
+        found
     }
 
     /// Stamps of earlier launches mean nothing.

@@ -170,7 +170,7 @@ pub(crate) fn parts(stamp: u64) -> (u32, u32, u32, u32) {
 }
 
 /// Last write and two last reads of a byte.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Shadow {
     write: u64,
     read: u64,

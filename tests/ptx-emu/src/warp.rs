@@ -12,6 +12,8 @@ use crate::types::{MaskOf, Special};
 
 pub(crate) type Lanes = [u64; 32];
 
+static ZEROS: Lanes = [0; 32];
+
 /// The lanes of a mask, ascending.
 #[inline]
 pub(crate) fn lanes(mask: u32) -> impl Iterator<Item = usize> {
@@ -166,6 +168,7 @@ impl Warp {
     pub fn get<'a>(&'a self, src: &Src, scratch: &'a mut Lanes) -> &'a Lanes {
         match src {
             Src::Reg(reg) => &self.regs[*reg as usize],
+            Src::Imm(0) => &ZEROS,
             Src::Imm(value) => {
                 *scratch = [*value; 32];
                 scratch

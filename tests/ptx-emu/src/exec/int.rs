@@ -6,17 +6,29 @@ use crate::warp::Lanes;
 
 #[inline(always)]
 fn map1(a: &Lanes, f: impl Fn(u64) -> u64) -> Lanes {
-    std::array::from_fn(|l| f(a[l]))
+    let mut out = [0; 32];
+    for l in 0..32 {
+        out[l] = f(a[l]);
+    }
+    out
 }
 
 #[inline(always)]
 fn map2(a: &Lanes, b: &Lanes, f: impl Fn(u64, u64) -> u64) -> Lanes {
-    std::array::from_fn(|l| f(a[l], b[l]))
+    let mut out = [0; 32];
+    for l in 0..32 {
+        out[l] = f(a[l], b[l]);
+    }
+    out
 }
 
 #[inline(always)]
 fn map3(a: &Lanes, b: &Lanes, c: &Lanes, f: impl Fn(u64, u64, u64) -> u64) -> Lanes {
-    std::array::from_fn(|l| f(a[l], b[l], c[l]))
+    let mut out = [0; 32];
+    for l in 0..32 {
+        out[l] = f(a[l], b[l], c[l]);
+    }
+    out
 }
 
 /// Arithmetic of one integer type: `$t` computes, `$u` is its unsigned twin, `$w` is twice as wide.

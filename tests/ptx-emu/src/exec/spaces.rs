@@ -61,6 +61,7 @@ impl Machine<'_> {
         Err((FaultKind::OutOfBounds, format!("{bytes} bytes at {what}")))
     }
 
+    #[inline]
     fn place(&self, space: Space, address: u64) -> Result<(Place, u64), Refused> {
         match space {
             Space::Shared => Ok((Place::Shared(self.cta), address & 0xffff_ffff)),
@@ -89,6 +90,7 @@ impl Machine<'_> {
         }
     }
 
+    #[inline]
     fn in_global(&self, address: u64) -> Result<(Place, u64), Refused> {
         match self.global.find(address) {
             Some(k) => Ok((Place::Global(k), address - self.global.list[k].start)),

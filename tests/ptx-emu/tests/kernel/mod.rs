@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "only tests use this")]
 
-use ptx_emu::{Device, Fault, FaultKind, Launch, Module, Options};
+use ptx_emu::{Device, Fault, FaultKind, Launch, Module, Options, Stats};
 
 /// A kernel whose parameters are 64-bit pointers `p0`, `p1` …
 pub struct Kernel {
@@ -109,6 +109,10 @@ impl Kernel {
 
     /// Contents of all buffers after the run, or the faults.
     pub fn try_run(&self) -> Result<Vec<Vec<u8>>, Vec<Fault>> {
+        self.try_run_with_stats().map(|(out, _)| out)
+    }
+
+    fn try_run_with_stats(&self) -> Result<(Vec<Vec<u8>>, Stats), Vec<Fault>> {
         let text = self.ptx();
         if let Ok(folder) = std::env::var("PTX_EMU_DUMP") {
             let name: u64 =
@@ -139,13 +143,17 @@ impl Kernel {
             cooperative: self.cooperative,
             params: &params,
         };
-        device.launch(&module, &launch)?;
+        let stats = device.launch(&module, &launch)?;
         let read = |(a, b): (&u64, &Vec<u8>)| device.read_any(*a, b.len() as u64).unwrap();
-        Ok(addresses.iter().zip(&self.buffers).map(read).collect())
+        Ok((addresses.iter().zip(&self.buffers).map(read).collect(), stats))
     }
 
     pub fn run(&self) -> Vec<Vec<u8>> {
-        self.try_run().unwrap_or_else(|faults| {
+        self.run_with_stats().0
+    }
+
+    pub fn run_with_stats(&self) -> (Vec<Vec<u8>>, Stats) {
+        self.try_run_with_stats().unwrap_or_else(|faults| {
             panic!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
         })
     }
