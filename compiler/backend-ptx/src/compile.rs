@@ -20,6 +20,7 @@ use crate::rows;
 use crate::scatter;
 use crate::schedule::{Schedule, THREADS, Variant, variants};
 use crate::sort;
+use crate::tile;
 use crate::writer::Writer;
 
 /// The launches of a kernel for a target.
@@ -176,6 +177,13 @@ fn stage_launches(ctx: Ctx<'_>, flat: &Flat, variant: &Variant) -> Result<Vec<Gp
             let (mut w, places, results) = start("points")?;
             let sinks = Sinks { results: &results, kept: &[] };
             let ctas = points::emit(&mut w, flat, ix, (vector, unroll), places, &sinks)?;
+            Ok(vec![ctx.launch(w, &variant.when, [ctas, one(), one()], THREADS)?])
+        }
+        Schedule::Tile { dim } => {
+            let (mut w, places, results) = start("tile")?;
+            let sinks = Sinks { results: &results, kept: &[] };
+            let sources = tile::across(flat).map(|(_, sources)| sources).unwrap_or_default();
+            let ctas = tile::emit(&mut w, flat, (dim, &sources), places, &sinks)?;
             Ok(vec![ctx.launch(w, &variant.when, [ctas, one(), one()], THREADS)?])
         }
         Schedule::Reduce { points, lanes, vector, rows, parts } => {

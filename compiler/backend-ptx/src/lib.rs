@@ -7,7 +7,7 @@
 //! - [`flat`]: a stage over as few dims as its addresses allow. [`facts`], [`schedule`]: how it runs, as data.
 //! - [`writer`] over [`emitter`]: an entry under construction. [`index`], [`memory`], [`point`], [`state`]: index arithmetic,
 //!   elements, expressions, accumulators.
-//! - [`points`], [`reduce`], [`rows`]: nests. [`scatter`], [`sort`], [`compact`], [`prefix`]: primitives.
+//! - [`points`], [`tile`], [`reduce`], [`rows`]: nests. [`scatter`], [`sort`], [`compact`], [`prefix`]: primitives.
 //!
 //! What may hold for some sizes only is decided by the host: each way to run has a predicate over sizes, and its launches a grid
 //! of 0 where that does not hold.
@@ -30,6 +30,7 @@ pub mod scatter;
 pub mod schedule;
 pub mod sort;
 pub mod state;
+pub mod tile;
 pub mod writer;
 
 pub use compile::{compile, compile_within, workspace};

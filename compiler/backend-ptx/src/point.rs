@@ -416,6 +416,19 @@ impl<'s, 'a> Point<'s, 'a> {
         })
     }
 
+    /// What a view has at this point; zero where its checks do not hold.
+    pub fn read_view(&mut self, w: &mut Writer, source: u32) -> Result<V, PtxError> {
+        let stage = self.stage;
+        let (Some(Way::View { map, checks, .. }), Place::Region(region)) =
+            (stage.flat.source(source).map(|s| &s.way), stage.place(source)?)
+        else {
+            return Err(PtxError::Malformed("a source that is no view"));
+        };
+        let at = self.map_address(w, map)?;
+        let guard = self.checked(w, checks)?;
+        w.load(&region, stage.ix, at, guard)
+    }
+
     /// Reads views ahead for a run of `count` points from this one on along `dim`: the values of each point.
     pub fn run_ahead(&mut self, w: &mut Writer, dim: usize, count: u32) -> Result<Vec<Vec<(u32, V)>>, PtxError> {
         let stage = self.stage;
@@ -423,7 +436,7 @@ impl<'s, 'a> Point<'s, 'a> {
         for (k, source) in stage.flat.sources.iter().enumerate() {
             let Way::View { map, checks, varies } = &source.way else { continue };
             let Place::Region(region) = stage.place(k as u32)? else { continue };
-            if !stage.read.get(k).copied().unwrap_or(false) {
+            if !stage.read.get(k).copied().unwrap_or(false) || self.loaded.contains_key(&(k as u32)) {
                 continue;
             }
             // What else depends on the dim is read where it is wanted.

@@ -16,6 +16,7 @@ use graph::symbol::Symbols;
 
 use crate::facts::{Along, Limits, access_width, aligned, all, along, at_least, at_most};
 use crate::flat::{Flat, Sink};
+use crate::tile;
 
 /// Threads of a CTA where nothing asks for another number.
 pub const THREADS: u32 = 256;
@@ -28,6 +29,8 @@ pub const PARTS: u32 = 128;
 pub enum Schedule {
     /// A thread takes `unroll` times `vector` points that follow each other along the last parallel dim.
     Points { vector: u32, unroll: u32 },
+    /// Tiles of 32 by 32 points along `dim` and the last one, through shared memory.
+    Tile { dim: usize },
     /// `lanes` threads share the steps of one point's reduction, `vector` steps along its last dim at a time; a CTA has
     /// `points` points. With `rows`, neighbouring threads are lanes, else points. With `parts`, that many CTAs share the
     /// steps, and a second launch combines them.
@@ -48,6 +51,11 @@ pub fn variants(flat: &Flat, symbols: &Symbols, limits: &Limits) -> Vec<Variant>
     let narrow = flat.fits_narrow(symbols, limits);
     let mut list = Vec::new();
     if flat.accs.is_empty() {
+        if let Some((dim, _)) = tile::across(flat) {
+            let sides = [Some(dim), flat.parallel.len().checked_sub(1)];
+            let long = sides.into_iter().flatten().filter_map(|d| flat.parallel.get(d)).map(|e| at_least(e, 12));
+            list.push((all(long.chain([narrow.clone()]), symbols), false, Schedule::Tile { dim }));
+        }
         if let Some((vector, fits)) = vector_of(flat, symbols) {
             let schedule = Schedule::Points { vector, unroll: unroll_of(flat, vector) };
             list.push((all([narrow.clone(), fits], symbols), false, schedule));
@@ -84,7 +92,7 @@ fn chain(list: Vec<(Pred, bool, Schedule)>, symbols: &Symbols) -> Vec<Variant> {
 
 fn without_vectors(schedule: Schedule) -> Schedule {
     match schedule {
-        Schedule::Points { .. } => Schedule::Points { vector: 1, unroll: 1 },
+        Schedule::Points { .. } | Schedule::Tile { .. } => Schedule::Points { vector: 1, unroll: 1 },
         Schedule::Reduce { points, lanes, rows, .. } => Schedule::Reduce { points, lanes, vector: 1, rows, parts: 1 },
     }
 }

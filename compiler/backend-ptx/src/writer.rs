@@ -69,7 +69,8 @@ impl Writer {
     pub fn finish(self, grid: [Dim; 3], block: [u32; 3]) -> Result<GpuKernel, PtxError> {
         let mut builder = self.m.builder;
         builder.block(block);
-        let module = Module::new(self.sm, vec![builder.finish()]);
+        let entry = ptx::legalize(builder.finish(), self.sm);
+        let module = Module::new(self.sm, vec![ptx::clean(entry)]);
         if let Err(problems) = ptx::verify(&module) {
             let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
             return Err(PtxError::Verify(text.join("; ")));

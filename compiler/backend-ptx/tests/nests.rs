@@ -45,3 +45,76 @@ fn softmax_of_rows() {
     let text: String = text.lines().filter(|l| !l.starts_with(';')).collect::<Vec<_>>().join("\n");
     check("softmax", &text, &[&[2, 1], &[3, 100], &[2, 300], &[2, 1024], &[1, 12000]], Ulp(4));
 }
+
+fn pointwise(name: &str, operands: &str, result: &str, inner: &str, body: &str, sizes: &[&[i64]]) {
+    let text = format!(
+        "kernel params 4 {{ {operands} result {result} nest outer [] {{ stage inner [{inner}] {{ {body} }} }} }}"
+    );
+    check(name, &text, sizes, Exact);
+}
+
+#[test]
+fn transposes_go_through_tiles() {
+    for (dtype, name) in [("f32", "f32"), ("u8", "u8"), ("f16", "f16"), ("i64", "i64"), ("bool", "bool")] {
+        pointwise(
+            &format!("transpose_{name}"),
+            &format!("operand {dtype}[p0, p2, p1]"),
+            &format!("{dtype}[p0, p1, p2]"),
+            "p0, p1, p2",
+            "e0 = index 0 e1 = index 1 e2 = index 2 e3 = load 0 [e0, e2, e1] out [e3 to 0 [e0, e1, e2]]",
+            &[&[2, 40, 33, 0], &[1, 100, 64, 0], &[3, 5, 70, 0], &[2, 12, 12, 0]],
+        );
+    }
+}
+
+#[test]
+fn a_transposed_sum_with_a_bias() {
+    pointwise(
+        "transposed_sum",
+        "operand f32[p1, p0] operand f32[p0, p1] operand f32[p1]",
+        "f32[p0, p1]",
+        "p0, p1",
+        "e0 = index 0 e1 = index 1 e2 = load 0 [e1, e0] e3 = load 1 [e0, e1] e4 = load 2 [e1] e5 = add e2, e3
+         e6 = mul e5, e4 out [e6 to 0 [e0, e1]]",
+        &[&[40, 50, 0, 0], &[64, 32, 0, 0]],
+    );
+}
+
+#[test]
+fn parts_of_a_concatenation_are_guarded_runs() {
+    pointwise(
+        "concat",
+        "operand f32[p0, 3, 20] operand f32[p0, 5, 20]",
+        "f32[p0, 8, 20]",
+        "p0, 8, 20",
+        "e0 = index 0 e1 = index 1 e2 = index 2 e3 = const i64 3 e4 = sub e1, e3 e5 = const f32 0.0
+         e6 = load 1 [e0, e4, e2] or e5 e7 = load 0 [e0, e1, e2] or e6 out [e7 to 0 [e0, e1, e2]]",
+        &[&[1, 0, 0, 0], &[7, 0, 0, 0]],
+    );
+}
+
+#[test]
+fn rows_of_a_gather_are_runs() {
+    pointwise(
+        "gather",
+        "operand f32[33, 24] operand i8[p0]",
+        "f32[p0, 24]",
+        "p0, 24",
+        "e0 = index 0 e1 = index 1 e2 = load 1 [e0] e3 = cast i64 e2 e4 = const i64 16 e5 = add e3, e4
+         e6 = load 0 [e5, e1] out [e6 to 0 [e0, e1]]",
+        &[&[1, 0, 0, 0], &[70, 0, 0, 0]],
+    );
+}
+
+#[test]
+fn padding_is_checked_where_it_varies() {
+    pointwise(
+        "padding",
+        "operand f16[p0, p1]",
+        "f16[p2, p3]",
+        "p2, p3",
+        "e0 = index 0 e1 = index 1 e2 = const i64 2 e3 = sub e0, e2 e4 = sub e1, e2 e5 = const f16 1.0
+         e6 = load 0 [e3, e4] or e5 out [e6 to 0 [e0, e1]]",
+        &[&[5, 6, 9, 10], &[30, 64, 34, 68]],
+    );
+}
