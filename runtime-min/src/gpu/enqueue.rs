@@ -41,6 +41,7 @@ impl GpuSession {
         if outputs.len() != program.outputs.len() {
             return Err(refused("not one address for every output; 0 leaves an output in the session's memory"));
         }
+        self.fetched = false;
         self.values.prepare(program, inputs.iter().map(|input| input.dims))?;
         let mut call = Call { capturing: api.is_capturing(stream)?, ..Call::new(stream) };
         if !call.capturing {

@@ -22,19 +22,19 @@ impl GpuSession {
     fn infer_entered(&mut self, inputs: &[HostInput<'_>]) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         let program = &shared.program;
+        self.fetched = false;
         self.values.prepare(program, inputs.iter().map(|input| input.dims))?;
         self.check_inputs(program, inputs)?;
         let stream = self.stream.handle();
         let mut call = Call { host_inputs: true, objects: inputs, ..Call::new(stream) };
-        if std::mem::take(&mut self.lent) {
-            shared.context.api.wait_event(stream, self.last.handle())?;
-        }
+        self.rejoin()?;
         self.ready(&call, program)?;
         self.send(inputs)?;
         call.graphs = self.prepared_shape();
         self.run_block(&mut call, program, program.body)?;
         self.fetch(program)?;
         self.stream.synchronize()?;
+        self.fetched = true;
         Ok(())
     }
 
@@ -128,17 +128,23 @@ impl GpuSession {
         for (k, port) in program.outputs.iter().enumerate() {
             let Some(bytes) = self.output_bytes(k).map_err(StepError::at_border)? else { continue };
             let from = self.address_at(port.buffer, 0, bytes as u64).map_err(StepError::at_border)?;
-            let Some(result) = self.results.get_mut(k) else { continue };
-            if result.len() < bytes {
-                *result = Pinned::new(&self.shared.context, bytes)?;
+            self.need_result(k, bytes)?;
+            if let Some(result) = self.results.get_mut(k) {
+                result.download(from, bytes, &self.stream)?;
             }
-            result.download(from, bytes, &self.stream)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn need_result(&mut self, k: usize, bytes: usize) -> Result<(), Error> {
+        if let Some(result) = self.results.get_mut(k).filter(|r| r.len() < bytes) {
+            *result = Pinned::new(&self.shared.context, bytes)?;
         }
         Ok(())
     }
 
     /// Bytes of output `k` of the last call; `None` for an object.
-    fn output_bytes(&self, k: usize) -> Result<Option<usize>, StepError> {
+    pub(super) fn output_bytes(&self, k: usize) -> Result<Option<usize>, StepError> {
         let Some(port) = self.shared.program.outputs.get(k) else { return Ok(None) };
         let Some(dtype) = port.dtype else { return Ok(None) };
         let mut elements: usize = 1;
@@ -161,7 +167,8 @@ impl GpuSession {
             *place = sizes::length(self.values.get(*size))?;
         }
         let bytes = self.output_bytes(k)?.ok_or_else(|| refused(format!("output {k} is no tensor")))?;
-        let found = self.results.get(k).and_then(Pinned::settled).and_then(|all| all.get(..bytes));
+        let found =
+            self.results.get(k).filter(|_| self.fetched).and_then(Pinned::settled).and_then(|all| all.get(..bytes));
         Ok((found.ok_or_else(|| refused(format!("output {k} has not been fetched; call infer first")))?, dims))
     }
 
@@ -186,7 +193,8 @@ impl GpuSession {
         let dtype = port.dtype.ok_or_else(|| refused(format!("output {k} is an object that has not been made")))?;
         let shape = port.dims.iter().map(|d| sizes::length(self.values.get(*d))).collect::<Result<Vec<_>, _>>()?;
         let bytes = byte_length(dtype, sizes::count(&shape));
-        let found = self.results.get(k).and_then(Pinned::settled).and_then(|all| all.get(..bytes));
+        let found =
+            self.results.get(k).filter(|_| self.fetched).and_then(Pinned::settled).and_then(|all| all.get(..bytes));
         let found = found.ok_or_else(|| refused(format!("output {k} has not been fetched; call infer first")))?;
         Ok(tensor(dtype, &shape, found))
     }

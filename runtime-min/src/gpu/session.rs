@@ -39,6 +39,8 @@ pub struct GpuSession {
     /// After the last call, and whether that was on a caller's stream.
     pub(super) last: Event,
     pub(super) lent: bool,
+    /// Whether `results` hold what the sizes at hand say.
+    pub(super) fetched: bool,
 }
 
 /// One input of a call.
@@ -155,6 +157,7 @@ impl GpuSession {
             timers,
             last: Event::new(context, false)?,
             lent: false,
+            fetched: false,
             stream,
             shared: Arc::clone(shared),
         };
@@ -183,11 +186,20 @@ impl GpuSession {
 
     fn prepare_entered(&mut self, shapes: &[&[usize]]) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
+        self.rejoin()?;
+        self.fetched = false;
         self.values.prepare(&shared.program, shapes.iter().copied())?;
         self.ready(&Call::new(self.stream.handle()), &shared.program)?;
         for (k, shape) in shapes.iter().enumerate() {
             if let Some(dtype) = shared.program.inputs.get(k).and_then(|p| p.dtype) {
                 self.need_staging(k, byte_length(dtype, sizes::count(shape)))?;
+            }
+        }
+        for (k, port) in shared.program.outputs.iter().enumerate() {
+            if port.dims.iter().all(|size| size.0 < shared.program.prepared)
+                && let Some(bytes) = self.output_bytes(k).map_err(StepError::at_border)?
+            {
+                self.need_result(k, bytes)?;
             }
         }
         if shared.options.graphs && !shared.options.profile && self.prepared_shape().is_none() {
@@ -197,10 +209,19 @@ impl GpuSession {
         Ok(())
     }
 
+    /// Makes the session's stream wait for a call on a caller's stream.
+    pub(super) fn rejoin(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.lent) {
+            self.shared.context.api.wait_event(self.stream.handle(), self.last.handle())?;
+        }
+        Ok(())
+    }
+
     /// Sets everything that the session keeps between calls to zero.
     pub fn reset_states(&mut self) -> Result<(), Error> {
         self.guarded(|session| {
             let shared = Arc::clone(&session.shared);
+            session.rejoin()?;
             for region in shared.regions.states() {
                 session.memory.clear(&shared, region, &session.stream).map_err(StepError::at_border)?;
             }

@@ -165,6 +165,47 @@ fn loops_read_back_and_states_stay() {
     assert_eq!(driver.leaks(), Leaks::default());
 }
 
+/// The session's own work waits for a call that still runs on a caller's stream.
+#[test]
+fn work_of_a_callers_stream_is_waited_for() {
+    let driver = start();
+    let engine = load(&driver, rounds(), EngineOptions::default()).unwrap();
+    let mut session = engine.session().unwrap();
+    let x = driver.executor(|device| {
+        let x = device.alloc(8);
+        assert!(device.write(x, &bytes(&[5.0, -1.0])));
+        x
+    });
+    let stream = driver.foreign_stream();
+    let inputs = [DeviceInput { dims: &[2], address: x }];
+    // SAFETY: memory of the device, of 8 bytes.
+    #[allow(unsafe_code, reason = "the function under test")]
+    unsafe { session.enqueue(stream, &inputs, &[0, 0]) }.unwrap();
+    let text = session.output_datum(1).unwrap_err().to_string();
+    assert_eq!(text, "output 1 has not been fetched; call infer first");
+    session.reset_states().unwrap();
+    infer(&mut session, &[3.0]).unwrap();
+    assert_eq!(floats(session.output::<0>(1).unwrap().0), [3.0]);
+}
+
+/// What a shape needs is taken when it is prepared, also where nothing limits the sizes.
+#[test]
+fn prepared_shapes_take_nothing_more() {
+    let driver = start();
+    let mut program = chain();
+    program.inputs.to_mut()[0].memory.most = None;
+    program.outputs.to_mut()[0].memory.most = None;
+    let engine = load(&driver, program, EngineOptions::default()).unwrap();
+    let mut session = engine.session().unwrap();
+    session.prepare(&[&[16]]).unwrap();
+    let before = driver.counts().allocations;
+    for n in [16, 3, 4, 16] {
+        let x = vec![2.0; n];
+        assert_eq!(infer(&mut session, &x).unwrap(), expected(&x));
+    }
+    assert_eq!(driver.counts().allocations, before);
+}
+
 #[test]
 fn poison_does_not_reach_results() {
     let driver = start();
