@@ -1,7 +1,7 @@
 //! NVIDIA GPUs as planning and emission see them.
 
-use backend_ptx::{compile, workspace};
 use backend_ptx::launch::{Arg, GpuKernel};
+use backend_ptx::{compile, workspace};
 use emit::EmitError;
 use emit::gpu::{self, GpuArg, GpuTarget};
 use graph::dim::Dim;

@@ -109,6 +109,13 @@ impl GpuSession {
             return Ok(());
         }
         let start = start(self, view)?;
+        // How large a result is may be known only now.
+        let place = self.shared.program.buffers.get(view.buffer.0 as usize).map(|b| b.place);
+        if let (Some(Place::Growable | Place::Output(_) | Place::State(_)), Some(region)) =
+            (place, self.shared.regions.of(view.buffer))
+        {
+            self.grow(call, region, (start + tensor.data.len()) as u64, true)?;
+        }
         self.write(call, view.buffer, start, &tensor.data)
     }
 }

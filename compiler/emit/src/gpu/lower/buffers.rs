@@ -2,6 +2,7 @@
 
 use graph::dim::{Dim, Pred};
 use graph::dtype::DType;
+use graph::symbol::Symbols;
 use plan::arena::bytes;
 use plan::plan::{self as planned, BufferId};
 use runtime_min::datum::DType as DatumType;
@@ -28,7 +29,7 @@ impl<C> Lowering<'_, '_, '_, C> {
     pub(super) fn place_buffers(&mut self) -> Result<(), EmitError> {
         for (index, buffer) in self.plan.buffers.iter().enumerate() {
             let place = self.place_of(index, buffer)?;
-            let bytes = if is_object(buffer) { self.sizes.constant(0) } else { self.sizes.dim(&bytes(buffer))? };
+            let bytes = if is_object(buffer) { self.sizes.constant(0) } else { self.sizes.dim(&held(buffer))? };
             self.buffers.push(Buffer { bytes, place });
         }
         Ok(())
@@ -85,7 +86,7 @@ impl<C> Lowering<'_, '_, '_, C> {
     }
 
     pub(super) fn memory_of(&mut self, buffer: &planned::Buffer) -> Result<Memory, EmitError> {
-        self.memory(&bytes(buffer))
+        self.memory(&held(buffer))
     }
 
     /// Whether a buffer is made larger by the steps that write it.
@@ -110,7 +111,7 @@ impl<C> Lowering<'_, '_, '_, C> {
         }
         let end = end_of(view, self.sizes.symbols());
         let dtype = buffer.dtype;
-        let bytes = self.bytes_of(dtype, &storage_count(dtype, &end))?;
+        let bytes = self.sizes.dim(&stored_bytes(dtype, &end))?;
         lines.push(Action::Grow { buffer: buf(view.buffer), bytes }, node);
         Ok(())
     }
@@ -143,6 +144,29 @@ impl<C> Lowering<'_, '_, '_, C> {
         };
         Ok(View { buffer: buf(view.buffer), offset })
     }
+}
+
+/// Bytes that a buffer has.
+fn held(buffer: &planned::Buffer) -> Dim {
+    match buffer.place {
+        planned::Place::Weight(_) => bytes(buffer),
+        planned::Place::Arena { .. }
+        | planned::Place::Input(_)
+        | planned::Place::Output(_)
+        | planned::Place::State(_)
+        | planned::Place::Growable
+        | planned::Place::Object(_) => stored_bytes(buffer.dtype, &buffer.elements),
+    }
+}
+
+/// Bytes of so many elements; packed ones take whole words of 32 bits, as kernels write them.
+pub(super) fn stored_bytes(dtype: DType, elements: &Dim) -> Dim {
+    let bits = i64::from(dtype.bits());
+    if bits >= 8 {
+        return elements * &Dim::constant(bits / 8);
+    }
+    let words = Symbols::default().ceil_div(&(elements * &Dim::constant(bits)), &Dim::constant(32));
+    &words * &Dim::constant(4)
 }
 
 /// The element type as the runtime names it.

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use graph::dim::Dim;
+use graph::dim::{Dim, SymId};
 use nest::abstraction::apply_sizes;
 use plan::plan::{Code, Launch, View};
 use runtime_min::gpu::program::{self, Action, Arg, HostView, Kernel, Module, Size, SizeOp};
 
-use super::buffers::{buf, datum_dtype};
+use super::buffers::{buf, datum_dtype, stored_bytes};
 use super::steps::Lines;
 use super::{HostEntry, Lowering};
 use crate::error::EmitError;
@@ -27,8 +27,14 @@ impl<C> Lowering<'_, '_, '_, C> {
         let Some(kernels) = kernels else {
             return self.launch_on_host(lines, launch, node);
         };
+        for view in &launch.writes {
+            self.clear_packed(lines, view, node)?;
+        }
         let values = launch.sizes.iter().map(|d| self.sizes.dim(d)).collect::<Result<Vec<_>, _>>()?;
         for kernel in &kernels.launches {
+            if self.is_never(kernel, launch) {
+                continue;
+            }
             let number = self.kernel(kernel, launch)?;
             let mut grid = [Size(0); 3];
             for (slot, extent) in grid.iter_mut().zip(&kernel.grid) {
@@ -45,6 +51,26 @@ impl<C> Lowering<'_, '_, '_, C> {
             let args = kernel.args.iter().map(|arg| self.arg(arg, launch, &values)).collect::<Result<Vec<_>, _>>()?;
             lines.push(Action::Launch { kernel: number, grid, shared, args: args.into() }, node);
         }
+        Ok(())
+    }
+
+    /// Whether the sizes of this launch rule a kernel out: it is for others.
+    fn is_never(&self, kernel: &GpuKernel, launch: &Launch) -> bool {
+        let (symbols, values) = (self.sizes.symbols(), |id: SymId| launch.sizes.get(id.0 as usize).cloned());
+        let empty = |extent: &Dim| symbols.range(&symbols.substitute(extent, &values)).upper() == Some(0);
+        kernel.grid.iter().any(empty)
+    }
+
+    /// Elements below 8 bits are written by changing words of 32 bits, whose other bits must hold something.
+    fn clear_packed(&mut self, lines: &mut Lines, view: &View, node: u32) -> Result<(), EmitError> {
+        let buffer = self.buffer(view.buffer)?;
+        let whole = view.access.offset.is(0) && view.access.is_dense(&view.shape);
+        if is_object(buffer) || buffer.dtype.bits() >= 8 || !whole {
+            return Ok(());
+        }
+        let bytes = stored_bytes(buffer.dtype, &Dim::product(&view.shape));
+        let (to, bytes) = (self.start(view)?, self.sizes.dim(&bytes)?);
+        lines.push(Action::Clear { to, bytes }, node);
         Ok(())
     }
 
@@ -105,7 +131,7 @@ impl<C> Lowering<'_, '_, '_, C> {
                 self.modules.len() - 1
             }
         };
-        let values = |id: graph::dim::SymId| launch.sizes.get(id.0 as usize).cloned();
+        let values = |id: SymId| launch.sizes.get(id.0 as usize).cloned();
         let symbols = self.sizes.symbols();
         let shared = symbols.substitute(&kernel.dynamic_shared, &values);
         let shared = symbols.range(&shared).upper().unwrap_or(MOST_SHARED).clamp(0, MOST_SHARED) as u32;
