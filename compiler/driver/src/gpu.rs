@@ -5,19 +5,16 @@ use backend_ptx::{compile, workspace};
 use emit::EmitError;
 use emit::gpu::{self, GpuArg, GpuTarget};
 use graph::dim::Dim;
+use graph::graph::Model;
+pub use kernels::GpuCode;
+use kernels::{Argument, Contractions, Convolutions, Device, LoweredKernel};
 use nest::abstraction::Constants;
 use nest::kernel::{Body, Kernel};
-use plan::plan::Code;
+use plan::error::PlanError;
+use plan::plan::{Code, Plan};
 use plan::target::Claimants;
 use ptx::Sm;
 use runtime_min::gpu::program;
-
-/// What kernel families for GPUs emit.
-#[derive(Clone, Debug, PartialEq)]
-pub enum GpuCode {}
-
-/// Kernel families for GPUs.
-pub const CLAIMANTS: Claimants<'static, GpuCode> = &[];
 
 /// A GPU architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +22,21 @@ pub struct Gpu {
     pub sm: Sm,
 }
 
-/// What planning for any GPU asks.
-pub fn planning() -> plan::Target<'static, GpuCode> {
-    plan::Target { claimants: CLAIMANTS, workspace: &workspace, constants: Constants::Code }
+impl Gpu {
+    /// Plans a model with all kernel families.
+    pub fn plan(self, model: &Model) -> Result<Plan<GpuCode>, PlanError> {
+        let device = Device::of(self.sm);
+        plan_with(model, &[&Contractions { device }, &Convolutions { device }])
+    }
+
+    /// Plans a model without kernel families: everything goes the generic way.
+    pub fn plan_generic(self, model: &Model) -> Result<Plan<GpuCode>, PlanError> {
+        plan_with(model, &[])
+    }
+}
+
+fn plan_with(model: &Model, claimants: Claimants<'_, GpuCode>) -> Result<Plan<GpuCode>, PlanError> {
+    plan::plan_model(model, &plan::Target { claimants, workspace: &workspace, constants: Constants::Code })
 }
 
 impl GpuTarget<GpuCode> for Gpu {
@@ -51,20 +60,55 @@ impl GpuTarget<GpuCode> for Gpu {
                 let launches = launches.collect::<Result<Vec<_>, _>>()?;
                 Ok(gpu::Kernels { launches, workspace: compiled.workspace })
             }
-            Code::Claimed(claimed) => match claimed.code {},
+            Code::Claimed(claimed) => {
+                let fail = |what: String| EmitError::Target { target: self.sm.name(), what };
+                let epilogue = claimed.epilogue.as_ref();
+                let epilogue = epilogue.ok_or_else(|| fail("a claim without an epilogue".to_string()))?;
+                let operands = claimed.operands + claimed.derived;
+                let name = match &claimed.code {
+                    GpuCode::Product(code) if code.window.is_some() => "conv",
+                    GpuCode::Product(_) => "product",
+                };
+                let lowered = kernels::lower(&claimed.code, operands, epilogue, self.sm);
+                let lowered = lowered.map_err(|e| fail(format!("{name}: {e}")))?;
+                let launches = lowered.launches.into_iter().map(|k| self.claimed(name, k));
+                let launches = launches.collect::<Result<Vec<_>, _>>()?;
+                Ok(gpu::Kernels { launches, workspace: lowered.workspace })
+            }
         }
     }
 }
 
 impl Gpu {
-    fn launch(self, name: &str, kernel: GpuKernel) -> Result<gpu::GpuKernel, EmitError> {
-        ptx::verify(&kernel.module).map_err(|problems| {
+    /// The text of a module that keeps the rules.
+    fn text(self, name: &str, module: &ptx::Module) -> Result<String, EmitError> {
+        ptx::verify(module).map_err(|problems| {
             let problems: Vec<String> = problems.iter().take(4).map(ToString::to_string).collect();
             EmitError::Target { target: self.sm.name(), what: format!("{name}: {}", problems.join("; ")) }
         })?;
+        Ok(ptx::print(module))
+    }
+
+    fn claimed(self, name: &str, kernel: LoweredKernel) -> Result<gpu::GpuKernel, EmitError> {
         Ok(gpu::GpuKernel {
             name: name.to_string(),
-            ptx: ptx::print(&kernel.module),
+            ptx: self.text(name, &kernel.module)?,
+            cubins: Vec::new(),
+            entry: kernel.entry,
+            grid: kernel.grid,
+            block: kernel.block,
+            cluster: [1, 1, 1],
+            dynamic_shared: Dim::constant(i64::from(kernel.shared)),
+            args: kernel.args.into_iter().map(claimed_arg).collect(),
+            cooperative: false,
+            dependent: false,
+        })
+    }
+
+    fn launch(self, name: &str, kernel: GpuKernel) -> Result<gpu::GpuKernel, EmitError> {
+        Ok(gpu::GpuKernel {
+            name: name.to_string(),
+            ptx: self.text(name, &kernel.module)?,
             cubins: Vec::new(),
             entry: kernel.entry,
             grid: kernel.grid,
@@ -85,6 +129,17 @@ fn kind(kernel: &Kernel) -> &'static str {
         Body::Sort { .. } => "sort",
         Body::Compact => "compact",
         Body::Prefix { .. } => "prefix",
+    }
+}
+
+fn claimed_arg(arg: Argument) -> GpuArg {
+    match arg {
+        Argument::Read(k) => GpuArg::Read(k),
+        Argument::Write(k) => GpuArg::Write(k),
+        Argument::Workspace => GpuArg::Workspace { offset: Dim::constant(0) },
+        Argument::Size64(d) => GpuArg::Size64(d),
+        Argument::Size32(d) => GpuArg::Size32(d),
+        Argument::Divisor(d) => GpuArg::Divisor(d),
     }
 }
 

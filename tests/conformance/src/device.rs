@@ -3,7 +3,7 @@
 
 use graph::datum::Datum;
 use graph::graph::Model;
-use onnx2crate::gpu::{Gpu, planning};
+use onnx2crate::gpu::Gpu;
 use onnx2crate::in_process;
 use ptx::Sm;
 use ptx_emu::{Device, Launch, Module};
@@ -63,11 +63,15 @@ impl Executor for Emulator {
 }
 
 /// Plans a model for an architecture and runs it on an emulated device of that architecture.
-pub fn run(model: &Model, inputs: &[Datum], sm: Sm) -> Result<Vec<Datum>, String> {
-    let plan = plan::plan_model(model, &planning()).map_err(|e| format!("plan: {e}"))?;
+///
+/// With `families`, kernel families take what they can; else everything goes the generic way.
+pub fn run(model: &Model, inputs: &[Datum], sm: Sm, families: bool) -> Result<Vec<Datum>, String> {
+    let gpu = Gpu { sm };
+    let plan = if families { gpu.plan(model) } else { gpu.plan_generic(model) };
+    let plan = plan.map_err(|e| format!("plan: {e}"))?;
     let script = Script { capability: sm.number() as i32, ..Script::default() };
     let driver = StandIn::new(Box::new(Emulator::default()), script);
-    let engine = in_process::load(driver.table(), &plan, &Gpu { sm }, EngineOptions::default());
+    let engine = in_process::load(driver.table(), &plan, &gpu, EngineOptions::default());
     let engine = engine.map_err(|e| format!("load: {e}"))?;
     let mut session = engine.session().map_err(|e| format!("session: {e}"))?;
     in_process::run(&mut session, plan.outputs.len(), inputs).map_err(|e| {

@@ -30,10 +30,12 @@ pub enum Stage {
     PassesPlan,
     /// As `PassesPlan`; what it becomes for a GPU must hold together.
     Lower,
-    /// As `PassesPlan`, on an emulated GPU.
+    /// As `PassesPlan`, on an emulated GPU, with its kernel families.
     Emulate,
     /// As `PassesPlan`, with the kernels of the generic way as PTX on the emulator.
     Ptx,
+    /// The same without kernel families.
+    EmulateGeneric,
 }
 
 impl Stage {
@@ -48,6 +50,7 @@ impl Stage {
             "lower" => Some(Stage::Lower),
             "emulate" => Some(Stage::Emulate),
             "ptx" => Some(Stage::Ptx),
+            "emulate-generic" => Some(Stage::EmulateGeneric),
             _ => None,
         }
     }
@@ -93,15 +96,16 @@ impl CodeText for NoCode {
 
 fn results(model: &Model, inputs: &[Datum], stage: Stage) -> Result<Vec<Datum>, String> {
     let mut optimised = model.clone();
-    if matches!(stage, Stage::Passes | Stage::PassesPlan | Stage::Lower | Stage::Emulate | Stage::Ptx) {
+    let plain = matches!(stage, Stage::Eval | Stage::Plan | Stage::Poison);
+    if !plain {
         passes::run_pipeline(&mut optimised, &passes::Options::default()).map_err(|e| format!("passes: {e}"))?;
     }
     let model = &optimised;
     if matches!(stage, Stage::Eval | Stage::Passes) {
         return graph::eval::model(model, inputs).map_err(|e| format!("eval: {e}"));
     }
-    if stage == Stage::Emulate {
-        return crate::device::run(model, inputs, EMULATED);
+    if matches!(stage, Stage::Emulate | Stage::EmulateGeneric) {
+        return crate::device::run(model, inputs, EMULATED, stage == Stage::Emulate);
     }
     let none: &[&dyn Claimant<Code = NoCode>] = &[];
     if stage == Stage::Ptx {

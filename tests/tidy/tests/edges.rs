@@ -32,6 +32,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "nest",
             "plan",
             "ptx",
+            "kernels",
             "backend-cpu",
             "backend-ptx",
             "emit",

@@ -10,7 +10,8 @@ fn main() -> ExitCode {
     let mut out = std::io::stdout().lock();
     let mut args = std::env::args().skip(1);
     let Some(stage) = args.next().and_then(|s| Stage::from_name(&s)) else {
-        let _ = writeln!(out, "usage: suite eval|passes|plan|poison|passes-plan|lower|emulate|ptx [FILTER]");
+        let stages = "eval|passes|plan|poison|passes-plan|lower|emulate|emulate-generic|ptx";
+        let _ = writeln!(out, "usage: suite {stages} [FILTER]");
         return ExitCode::from(2);
     };
     let filter = args.next().unwrap_or_default();
