@@ -36,6 +36,12 @@ pub(crate) enum Flow {
 impl Machine<'_> {
     pub fn execute(&mut self, warp: &mut Warp, inst: &Inst, mask: u32) -> Flow {
         let line = inst.line;
+        let mask = if mask != warp.alive && inst.op.for_whole_warp() {
+            let Some(all) = warp.meet(mask) else { return Flow::Jumped };
+            all
+        } else {
+            mask
+        };
         match &inst.op {
             Op::Alu { f, ty, mode, d, s } => {
                 let unset = s.iter().fold(0, |m, s| m | warp.unset(s, mask));

@@ -478,3 +478,22 @@ pub(crate) enum Op {
     SetMaxNreg,
     GridWait,
 }
+
+impl Op {
+    /// `.aligned`: all threads of a warp must execute it together.
+    pub fn for_whole_warp(&self) -> bool {
+        match self {
+            Op::Bar { aligned, .. } | Op::BarCluster { aligned, .. } => *aligned,
+            Op::LdMatrix { .. }
+            | Op::StMatrix { .. }
+            | Op::MovMatrix { .. }
+            | Op::Mma(_)
+            | Op::Wgmma(_)
+            | Op::WgmmaFence
+            | Op::WgmmaCommit
+            | Op::WgmmaWait { .. }
+            | Op::SetMaxNreg => true,
+            _ => false,
+        }
+    }
+}

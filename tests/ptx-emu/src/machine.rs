@@ -11,6 +11,7 @@ use crate::exec::barrier::{ClusterBarrier, Named};
 use crate::exec::bulk::Pending;
 use crate::exec::mbarrier::Object;
 use crate::fault::{Fault, FaultKind};
+use crate::inst::Op;
 use crate::memory::Global;
 use crate::module::{Entry, Module};
 use crate::race::{Clock, Knowledge, Shadow};
@@ -268,9 +269,10 @@ impl<'m> Machine<'m> {
         let body = &self.entry.body;
         for _ in 0..TURN {
             if warp.active == 0 && !warp.select() {
-                if warp.spinning != 0 && !retried {
+                if warp.spinning | warp.parked != 0 && !retried {
                     retried = true;
                     warp.retry();
+                    warp.unpark();
                     continue;
                 }
                 warp.spun = warp.spinning != 0;
@@ -324,7 +326,9 @@ impl<'m> Machine<'m> {
                 let waits = warp.blocked | warp.parked | warp.spinning;
                 let lane = waits.trailing_zeros().min(31);
                 let pc = warp.lane_pc[lane as usize];
-                let kind = if warp.parked & 1 << lane != 0 { FaultKind::Collective } else { kind };
+                let op = self.entry.body.get(pc as usize).map(|i| &i.op);
+                let barrier = matches!(op, Some(Op::Bar { .. } | Op::BarCluster { .. }));
+                let kind = if warp.parked & 1 << lane != 0 && !barrier { FaultKind::Collective } else { kind };
                 let detail = self.why(cta, warp, lane);
                 found.push((c, w, lane, pc, kind, detail));
             }

@@ -142,6 +142,34 @@ impl Warp {
         self.active &= !mask;
     }
 
+    /// Lanes that reach an instruction for the whole warp: all of those that wait there, or `None` while others are on their way.
+    pub fn meet(&mut self, mask: u32) -> Option<u32> {
+        let present = mask | lanes(self.parked).filter(|l| self.lane_pc[*l] == self.pc).fold(0, |m, l| m | 1 << l);
+        let stays = self.active & !mask;
+        if self.alive & !present & (self.ready | self.spinning | stays) != 0 {
+            self.park(mask);
+            return None;
+        }
+        self.parked &= !present;
+        self.active |= present;
+        Some(present)
+    }
+
+    /// Lanes wait at this instruction for others of their warp; the rest of the group goes on.
+    pub fn park(&mut self, mask: u32) {
+        let (pc, stays) = (self.pc, self.active & !mask);
+        self.parked |= mask;
+        self.set_aside(mask, pc);
+        self.place(stays, pc + 1);
+    }
+
+    /// Parked lanes look again.
+    pub fn unpark(&mut self) {
+        self.ready |= self.parked;
+        self.parked = 0;
+        self.set_join();
+    }
+
     /// Blocked lanes may go on.
     pub fn release(&mut self, mask: u32) {
         let mask = mask & self.blocked;

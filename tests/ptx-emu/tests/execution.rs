@@ -64,6 +64,25 @@ fn loops_of_different_length() {
     check(switch, |l| 5 + l % 2);
 }
 
+/// The lower lanes reach the barrier and the fragment load first, though the others come there too, from further down the text.
+#[test]
+fn lanes_from_below_come_along() {
+    let body = "setp.lt.u32 %p1, %r0, 8;\nmov.u32 %r2, 1;\n@!%p1 bra BELOW;\nJOIN: bar.sync 0;\nmovmatrix.sync.aligned.m8n8.trans.b16 %r3, %r2;\nbra DONE;\nBELOW: mov.u32 %r2, 2;\nbra JOIN;\nDONE:";
+    check(body, |l| if l < 8 { 1 } else { 2 });
+    let exits = "setp.lt.u32 %p1, %r0, 8;\nmov.u32 %r2, 1;\n@!%p1 bra BELOW;\nJOIN: bar.red.popc.u32 %r2, 0, %p1;\nbra DONE;\nBELOW: bra JOIN;\nDONE:";
+    check(exits, |_| 8);
+}
+
+#[test]
+fn order_of_ctas() {
+    // Each CTA appends its number; what comes out depends on the order, which is an error that running backwards shows.
+    let body = "ld.param.u64 %rd0, [p0];\nld.param.u64 %rd1, [p1];\nmov.u32 %r0, %ctaid.x;\natom.global.add.u32 %r1, [%rd0], 1;\nmul.wide.u32 %rd2, %r1, 4;\nadd.s64 %rd1, %rd1, %rd2;\nst.global.u32 [%rd1], %r0;";
+    let mut kernel = Kernel::new(body).threads(1).ctas(4).words(&[0]).empty(16);
+    assert_eq!(kernel.out(1), [0, 1, 2, 3]);
+    kernel.options.reverse = true;
+    assert_eq!(kernel.out(1), [3, 2, 1, 0]);
+}
+
 #[test]
 fn a_lane_may_wait_for_its_neighbour() {
     // Lane 0 spins on a flag that lane 1 sets later in the text.

@@ -1,5 +1,12 @@
 //! Probes: every one runs without a fault, twice the same; what is recorded of real hardware is reproduced, the rest is listed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "only tests are here; one of them lists what is not recorded"
+)]
+
 use std::path::Path;
 
 use ptx_emu::{Module, Probe};

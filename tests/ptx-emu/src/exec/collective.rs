@@ -45,10 +45,7 @@ impl Machine<'_> {
             let detail = format!("mask {members:#010x} names lanes {absent:#010x}, which have no thread any more");
             self.fault(warp, mask.trailing_zeros(), FaultKind::Collective, line, None, &detail);
         } else if absent != 0 {
-            warp.parked |= mask;
-            let (pc, stays) = (warp.pc, warp.active & !mask);
-            warp.set_aside(mask, pc);
-            warp.place(stays, pc + 1);
+            warp.park(mask);
             return Flow::Jumped;
         }
         warp.parked &= !present;

@@ -131,11 +131,13 @@ impl Machine<'_> {
                 };
                 let far = *space == Space::SharedCluster;
                 let to_generic = |v: u64| match (far, v >> RANK_SHIFT) {
-                    (true, 0) => base + (own << RANK_SHIFT) + v,
-                    (true, _) => base + v - (1 << RANK_SHIFT),
-                    (false, _) => base + v,
+                    (true, 0) => base.wrapping_add((own << RANK_SHIFT).wrapping_add(v)),
+                    (true, _) => base.wrapping_add(v).wrapping_sub(1 << RANK_SHIFT),
+                    (false, _) => base.wrapping_add(v),
                 };
-                let to_space_of = |v: u64| if far { v - base + (1 << RANK_SHIFT) } else { v.wrapping_sub(base) };
+                let to_space_of = |v: u64| {
+                    if far { v.wrapping_sub(base).wrapping_add(1 << RANK_SHIFT) } else { v.wrapping_sub(base) }
+                };
                 let out = warp.copy(a).map(|v| if *to_space { to_space_of(v) } else { to_generic(v) });
                 warp.put(*d, &out, mask);
             }
