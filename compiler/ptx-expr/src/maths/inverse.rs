@@ -84,10 +84,12 @@ fn arc<A: Arith>(a: &mut A, f: Float, x: A::Value) -> (A::Value, A::Value, A::Va
 pub(super) fn asin<A: Arith>(a: &mut A, f: Float, x: A::Value) -> A::Value {
     let (t, tail, beyond) = arc(a, f, x);
     let near = a.add(f, t, tail);
-    // π/2 - 2t is exact, or nearly.
     let (high, low) = angle(a, f, 2.0);
     let minus_two = a.float(f, -2.0);
     let whole = a.fma(f, t, minus_two, high);
+    let kept = a.sub(f, high, whole);
+    let lost = a.fma(f, t, minus_two, kept);
+    let low = a.add(f, low, lost);
     let rest = a.fma(f, tail, minus_two, low);
     let far = a.add(f, whole, rest);
     let y = a.select(f.width(), beyond, far, near);

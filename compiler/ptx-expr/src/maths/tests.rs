@@ -96,13 +96,18 @@ const SPECIAL: [f64; 13] = [
     1e5,
 ];
 
-/// Every 4093rd f32, the special ones, and their neighbours.
+/// Where a dense search found the greatest errors.
+const WORST: [f32; 8] =
+    [0.840_214_6, 0.394_295_3, 1.396_536_2, 0.380_478_3, 1.026_342_6, 0.446_599_33, 0.550_145_7, 3.075_730_4e22];
+
+/// Every 4093rd f32, the special and the worst ones, and their neighbours.
 fn arguments() -> impl Iterator<Item = f32> {
     let dense = (0..=u32::MAX).step_by(4093).map(f32::from_bits);
-    let special = SPECIAL.into_iter().flat_map(|x| {
-        let x = x as f32;
-        [x, -x, x.next_up(), x.next_down(), -x.next_up(), -x.next_down()]
-    });
+    let special = SPECIAL
+        .map(|x| x as f32)
+        .into_iter()
+        .chain(WORST)
+        .flat_map(|x| [x, -x, x.next_up(), x.next_down(), -x.next_up(), -x.next_down()]);
     dense.chain(special)
 }
 
