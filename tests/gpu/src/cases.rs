@@ -205,6 +205,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn times_are_told() {
+        let driver = StandIn::new(Box::new(Emulated::default()), Script::default());
+        let line = crate::hardware::measure(driver.table()).unwrap();
+        assert!(line.starts_with("graph: 500.0µs a round, ") && line.contains("; step by step: 500.0µs"), "{line}");
+    }
+
     /// A fault of a kernel is an error of the call, and the emulator's words are there to be read.
     #[test]
     fn faults_are_errors() {

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::ffi::CString;
+use std::time::Instant;
 
 use runtime_min::gpu::driver::DriverTable;
 use runtime_min::gpu::options::EngineOptions;
 use runtime_min::gpu::owned::Context;
 use runtime_min::gpu::program::{Cubin, Program};
+use runtime_min::gpu::session::{HostInput, HostValue};
 
 use crate::cases::{Case, floats, infer, integers, load, same, text};
 use crate::programs;
@@ -19,6 +21,27 @@ pub const CASES: &[(&str, Case)] = &[
     ("PTX that is wrong", wrong),
     ("a kernel that strays", stray),
 ];
+
+/// What a call of four small steps costs: the device's time for a round as a graph and step by step, and the whole call.
+pub fn measure(driver: &'static DriverTable) -> Result<String, String> {
+    let mut out = Vec::new();
+    let data = [0; 400];
+    let inputs = [HostInput { dims: &[100], value: HostValue::Bytes(&data) }];
+    let options = [("graph", EngineOptions::default()), ("step by step", EngineOptions::default().without_graphs())];
+    for (name, options) in options {
+        let engine = load(driver, programs::chain(true), options).map_err(text)?;
+        let mut session = engine.session().map_err(text)?;
+        let mut rounds = session.time(&inputs, 200).map_err(text)?;
+        rounds.sort();
+        let start = Instant::now();
+        for _ in 0..200 {
+            session.infer(&inputs).map_err(text)?;
+        }
+        let (round, call) = (rounds.get(100).copied().unwrap_or_default(), start.elapsed() / 200);
+        out.push(format!("{name}: {round:.1?} a round, {call:.1?} a call"));
+    }
+    Ok(out.join("; "))
+}
 
 fn together(driver: &'static DriverTable) -> Result<(), String> {
     let engine = load(driver, programs::together(), EngineOptions::default()).map_err(text)?;

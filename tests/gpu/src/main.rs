@@ -24,6 +24,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
+    match hardware::measure(driver) {
+        Ok(line) => println!("{line}"),
+        Err(what) => println!("no times: {what}"),
+    }
     let mut failed = 0;
     for (name, case) in cases::CASES.iter().chain(hardware::CASES) {
         let start = Instant::now();
