@@ -51,6 +51,7 @@ mod parse;
 mod probe;
 mod race;
 mod raw;
+mod report;
 mod tensor_map;
 mod types;
 mod warp;

@@ -153,68 +153,6 @@ impl Machine<'_> {
         }
     }
 
-    /// The target of an asynchronous write: free of other work, and what was there is ordered before.
-    fn begin_write(&mut self, warp: &Warp, lane: usize, place: Place, at: usize, bytes: usize, line: u32) {
-        let unfenced = match place {
-            Place::Shared(c) if c == self.cta => self.unfenced(warp, c, at, bytes),
-            _ => None,
-        };
-        let view = View { clock: &warp.clock, lane: lane as u32, strong: false };
-        let view = self.options.races.then_some(view);
-        let Some(block) = self.block(place) else { return };
-        let mut wrong = block.expect(at, bytes);
-        if let (Some(view), false) = (&view, block.shadow.is_empty()) {
-            for k in at..at + bytes {
-                if let Some(other) = block.shadow[k].write(view, false) {
-                    wrong = wrong.or(Some(crate::block::Wrong { kind: FaultKind::Race, at: k, other }));
-                }
-            }
-        }
-        if let Some(wrong) = wrong {
-            self.wrong(warp, lane, line, at as u64, at, wrong);
-        }
-        if let Some(thread) = unfenced {
-            self.unfenced_fault(warp, lane, line, at, thread);
-        }
-    }
-
-    /// The source of an asynchronous read; it stays held until it is read when it lies in shared memory.
-    pub fn begin_read(&mut self, warp: &Warp, lane: usize, place: Place, at: usize, bytes: usize, line: u32) {
-        let view = View { clock: &warp.clock, lane: lane as u32, strong: false };
-        let view = self.options.races.then_some(view);
-        if let Place::Shared(c) = place
-            && let Some(thread) = self.unfenced(warp, c, at, bytes)
-        {
-            self.unfenced_fault(warp, lane, line, at, thread);
-        }
-        let Some(block) = self.block(place) else { return };
-        let wrong = block.reads(at, bytes, view.as_ref());
-        if matches!(place, Place::Shared(_)) {
-            block.hold(at, bytes);
-        }
-        if let Some(wrong) = wrong {
-            self.wrong(warp, lane, line, at as u64, at, wrong);
-        }
-    }
-
-    fn unfenced_fault(&mut self, warp: &Warp, lane: usize, line: u32, at: usize, thread: u32) {
-        let detail = format!("thread {thread} wrote these bytes and executed no fence.proxy.async after that");
-        self.fault(warp, lane as u32, FaultKind::MissingFence, line, Some(at as u64), &detail);
-    }
-
-    /// A thread of the CTA that wrote into a range of its shared memory and executed no proxy fence since.
-    fn unfenced(&self, running: &Warp, c: usize, at: usize, bytes: usize) -> Option<u32> {
-        let marks = self.ctas[c].shared.writer.get(at / 4..=(at + bytes - 1) / 4)?;
-        marks.iter().filter(|m| **m != 0).find_map(|mark| {
-            let (thread, fences) = (mark >> 20, mark & 0xf_ffff);
-            let (index, lane) = (thread / 32, thread % 32);
-            let here = c == self.cta && index == running.index;
-            let warp = if here { running } else { self.ctas[c].warps.get(index as usize)? };
-            let now = warp.proxy_fences.get(lane as usize)? & 0xf_ffff;
-            (now == fences).then_some(thread)
-        })
-    }
-
     fn bulk_store(&mut self, warp: &mut Warp, bulk: &Bulk, lane: usize, line: u32) {
         let Some((transfer, _, _)) = self.transfer(warp, bulk, lane, line) else { return };
         let own = self.cta;
@@ -327,91 +265,6 @@ impl Machine<'_> {
         }
     }
 
-    /// Everything in flight for an mbarrier happens.
-    pub fn deliver(&mut self, running: &mut Warp, at: Where) {
-        let all = std::mem::take(&mut self.ctas[at.0].pending);
-        let (mine, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|p| p.at == at.1);
-        self.ctas[at.0].pending = others;
-        for pending in mine {
-            self.happen(running, at, pending);
-        }
-    }
-
-    fn happen(&mut self, running: &mut Warp, at: Where, pending: Pending) {
-        self.events += 1;
-        match pending.effect {
-            Effect::Load { transfer, lane } => {
-                self.load_now(at.0, &transfer);
-                self.complete_bytes(running, lane, at, transfer.total(), pending.line);
-            }
-            Effect::Arrive { warp, lane, copies } => {
-                let here = self.cta;
-                self.cta = pending.from;
-                if here == pending.from && warp == running.index {
-                    copies.iter().for_each(|c| self.do_copy(running, c));
-                    self.arrive_at(running, lane as usize, at, 1, false, pending.line);
-                } else {
-                    let mut other = std::mem::take(&mut self.ctas[pending.from].warps[warp as usize]);
-                    copies.iter().for_each(|c| self.do_copy(&other, c));
-                    self.arrive_at(&mut other, lane as usize, at, 1, false, pending.line);
-                    self.ctas[pending.from].warps[warp as usize] = other;
-                }
-                self.cta = here;
-            }
-        }
-    }
-
-    fn load_now(&mut self, cta: usize, transfer: &Transfer) {
-        for piece in &transfer.pieces {
-            let mut bytes: Vec<u8> = (0..piece.bytes).map(|k| transfer.fill.to_le_bytes()[(k % 2) as usize]).collect();
-            if let Some((place, at)) = piece.other
-                && let Some(block) = self.block(place)
-            {
-                bytes.copy_from_slice(&block.data[at..at + piece.bytes as usize]);
-                if matches!(place, Place::Shared(_)) {
-                    block.unhold(at, piece.bytes as usize);
-                }
-                self.stats.global_bytes_read += u64::from(piece.bytes);
-            }
-            for (at, from, length) in transfer.runs(*piece) {
-                let part = &bytes[from as usize..(from + length) as usize];
-                self.ctas[cta].shared.arrive(at, part, None);
-            }
-        }
-    }
-
-    /// Arrivals after copies of the warp happen before it waits for the copies.
-    pub fn settle_arrivals(&mut self, warp: &mut Warp, mask: u32) {
-        let own = self.cta;
-        for c in 0..self.ctas.len() {
-            let all = std::mem::take(&mut self.ctas[c].pending);
-            let mine = |p: &Pending| {
-                matches!(&p.effect, Effect::Arrive { warp: w, lane, .. } if *w == warp.index && mask >> lane & 1 == 1)
-                    && p.from == own
-            };
-            let (mine, others): (Vec<_>, Vec<_>) = all.into_iter().partition(mine);
-            self.ctas[c].pending = others;
-            for pending in mine {
-                let at = (c, pending.at);
-                self.happen(warp, at, pending);
-            }
-        }
-    }
-
-    /// Nothing else can go on: everything in flight happens. False where nothing was in flight.
-    pub fn complete_everything(&mut self) -> bool {
-        let mut any = false;
-        for c in 0..self.ctas.len() {
-            for pending in std::mem::take(&mut self.ctas[c].pending) {
-                any = true;
-                let at = (c, pending.at);
-                let mut nobody = Warp { index: u32::MAX, ..Warp::default() };
-                self.happen(&mut nobody, at, pending);
-            }
-        }
-        any
-    }
-
     /// A thread exits: its bulk stores must have been read.
     pub fn leaving(&mut self, warp: &mut Warp, mask: u32, line: u32) {
         if warp.wgmma.in_flight() {
@@ -432,16 +285,5 @@ impl Machine<'_> {
         }
         groups.retain(|g| g.lane != u32::MAX);
         warp.bulk = groups;
-    }
-
-    /// A CTA is gone: nothing may still write into its shared memory.
-    pub fn leave_bulk(&mut self, c: usize) {
-        let Some(pending) = self.ctas[c].pending.first() else { return };
-        let line = pending.line;
-        if let Some(warp) = self.ctas[c].warps.first_mut() {
-            let warp = std::mem::take(warp);
-            let detail = "the copy is in flight when the CTA exits";
-            self.fault(&warp, 0, FaultKind::MissingWait, line, None, detail);
-        }
     }
 }
