@@ -2,17 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use backend_cpu::claim::CLAIMANTS;
-use backend_cpu::code::CpuCode;
-use emit::{Files, Options, WeightMode, emit_crate, emit_out_dir, write_crate, write_files};
+use emit::{Files, Options, WeightMode, write_crate, write_files};
 use onnx::{DimRange, Imported};
-use plan::plan::Plan;
 
-use crate::cpu::Cpu;
 use crate::error::Error;
 use crate::golden;
+use crate::planned::Planned;
 use crate::progress::Progress;
 use crate::report;
+use crate::target::{Target, Targets};
 
 /// Settings of one compilation.
 #[derive(Clone, Debug)]
@@ -22,6 +20,7 @@ pub struct Compiler {
     import: onnx::Options,
     weights: WeightMode,
     golden: bool,
+    targets: Vec<Target>,
 }
 
 /// A planned model.
@@ -34,14 +33,21 @@ pub struct Compiled {
     /// The model as it was imported, before any pass.
     pub imported: Imported,
     pub passes: passes::Report,
-    pub plan: Plan<CpuCode>,
+    pub plans: Planned,
 }
 
 impl Compiler {
     /// Compiles this ONNX file.
     pub fn new(model: impl Into<PathBuf>) -> Compiler {
         let import = onnx::Options::default();
-        Compiler { model: model.into(), name: None, import, weights: WeightMode::Embed, golden: true }
+        Compiler {
+            model: model.into(),
+            name: None,
+            import,
+            weights: WeightMode::Embed,
+            golden: true,
+            targets: vec![Target::Cpu],
+        }
     }
 
     /// Gives a named input dim a size or a range: `8`, `1..64`, `1..`.
@@ -60,6 +66,12 @@ impl Compiler {
     /// Names the crate or module; otherwise its folder or the model's file does.
     pub fn name(mut self, name: &str) -> Compiler {
         self.name = Some(name.to_string());
+        self
+    }
+
+    /// What to compile for: the CPU alone (so unless told otherwise), or GPU architectures.
+    pub fn targets(mut self, targets: &[Target]) -> Compiler {
+        self.targets = targets.to_vec();
         self
     }
 
@@ -83,17 +95,18 @@ impl Compiler {
 
     /// Imports and plans the model.
     pub fn compile(&self) -> Result<Compiled, Error> {
+        let targets = Targets::of(&self.targets)?;
         let progress = Progress::start("importing the model");
         let imported = onnx::import_file(&self.model, &self.import)?;
         progress.next("passes");
         let mut model = imported.model.clone();
         let passes = passes::run_pipeline(&mut model, &passes::Options::default())?;
         progress.next("planning");
-        let plan = plan::plan_model(&model, &plan::Target::lines(CLAIMANTS))?;
+        let plans = Planned::of(&model, &targets)?;
         progress.end();
         let stem = self.model.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let name = emit::names::snake(self.name.as_deref().unwrap_or(&stem));
-        Ok(Compiled { name, source: self.source()?, imported, passes, plan })
+        Ok(Compiled { name, source: self.source()?, imported, passes, plans })
     }
 
     /// File name and hash of the model.
@@ -120,7 +133,7 @@ impl Compiler {
 
     /// The files of the crate.
     pub fn crate_files(&self, compiled: &Compiled) -> Result<Files, Error> {
-        Ok(emit_crate(&compiled.plan, &Cpu, &self.options(compiled)?)?)
+        Ok(compiled.plans.crate_files(&self.options(compiled)?)?)
     }
 
     /// Compiles the model and writes the crate to a folder, whose name becomes the crate's unless another one is set.
@@ -143,7 +156,7 @@ impl Compiler {
         let folder = folder.as_ref();
         let compiled = self.compile()?;
         let options = Options { golden: None, ..self.clone().golden(false).options(&compiled)? };
-        let files = emit_out_dir(&compiled.plan, &Cpu, &options)?;
+        let files = compiled.plans.out_dir_files(&options)?;
         write_files(folder, &files)?;
         Ok(folder.join(format!("{}.rs", compiled.name)))
     }

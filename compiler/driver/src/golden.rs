@@ -8,7 +8,6 @@ use graph::tensor::Tensor;
 use crate::compiler::Compiled;
 use crate::error::Error;
 use crate::inspect::work;
-use crate::samples::sample_inputs;
 
 /// Most arithmetic that the evaluator is asked for at emission.
 const BUDGET: u64 = 50_000_000;
@@ -16,10 +15,10 @@ const BUDGET: u64 = 50_000_000;
 /// Inputs and outputs, where the evaluator is quick enough and all of them are tensors of bytes.
 pub fn values(compiled: &Compiled) -> Result<Option<Golden>, Error> {
     let model = &compiled.imported.model;
-    if work(model, &emit::smallest::smallest_sizes(&compiled.plan)) > BUDGET || !model.states.is_empty() {
+    if work(model, &compiled.plans.smallest_sizes()) > BUDGET || !model.states.is_empty() {
         return Ok(None);
     }
-    let Some(inputs) = sample_inputs(&compiled.plan, 0) else { return Ok(None) };
+    let Some(inputs) = compiled.plans.sample_inputs(0) else { return Ok(None) };
     let Ok(outputs) = graph::eval::model(model, &inputs) else {
         // Sample values that the model refuses: an index out of range, say.
         return Ok(None);

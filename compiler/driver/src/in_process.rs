@@ -8,16 +8,31 @@ use graph::datum::Datum;
 use onnx::hosted::{from_datum, to_datum};
 use plan::plan::Plan;
 use runtime_min::datum as runtime;
-use runtime_min::error::StepError;
+use runtime_min::error::{Error as RunError, StepError};
+use runtime_min::gpu::cudarc_table::driver;
 use runtime_min::gpu::driver::DriverTable;
 use runtime_min::gpu::engine::GpuEngine;
 use runtime_min::gpu::options::EngineOptions;
+use runtime_min::gpu::owned::device_facts;
 use runtime_min::gpu::session::{GpuSession, HostInput, HostValue};
 use runtime_min::memory::Memory;
 use runtime_min::weights::Weights;
 
 use crate::error::Error;
 use crate::host::Host;
+use crate::planned::Planned;
+
+/// Loads the plan that fits the device of the options, of those there are.
+pub fn open(plans: &Planned, options: EngineOptions) -> Result<GpuEngine, Error> {
+    let driver = driver().map_err(RunError::from)?;
+    let facts = device_facts(driver, options.device).map_err(RunError::from)?;
+    let fitting = plans.for_gpu(facts.capability).ok_or_else(|| Error::Option {
+        what: "--target".to_string(),
+        expected: format!("native, or an architecture that {} runs", facts.name),
+        found: "none".to_string(),
+    })?;
+    load(driver, &fitting.1, &fitting.0, options)
+}
 
 /// Loads a plan on a device of a driver.
 pub fn load<C>(

@@ -13,7 +13,7 @@
 //!
 //! - [`compiler`]: import, plan, emit. [`cpu`]: the CPU target as emission sees it. [`golden`]: values for the crate's test.
 //! - [`inspect`], [`verify`], [`bench`]: the subcommands. [`crate_run`]: builds crates and runs them. [`compare`]: errors.
-//! - [`gpu`]: GPU targets. [`in_process`], [`host`]: running a plan on a GPU without a crate.
+//! - [`target`], [`planned`]: what a model is compiled for, and its plans. [`gpu`]: GPU targets. [`in_process`], [`host`]: running a plan on a GPU without a crate.
 //! - [`render`], [`progress`]: what is shown.
 
 pub mod bench;
@@ -28,12 +28,15 @@ pub mod gpu;
 pub mod host;
 pub mod in_process;
 pub mod inspect;
+pub mod planned;
 pub mod progress;
 pub mod render;
 pub mod report;
 pub mod samples;
+pub mod target;
 pub mod verify;
 
 pub use compiler::{Compiled, Compiler};
 pub use emit::WeightMode;
 pub use error::Error;
+pub use target::{Target, Targets};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use onnx2crate::{Compiler, Error, WeightMode, bench, inspect, render, verify};
+use onnx2crate::{Compiler, Error, Target, WeightMode, bench, inspect, render, verify};
 
 /// Compiles an ONNX model to a standalone Rust crate.
 #[derive(Debug, Parser)]
@@ -50,6 +50,9 @@ enum Command {
         /// Greatest relative L2 error; otherwise 1e-5 for f32, more for narrower types.
         #[arg(long, value_name = "ERROR")]
         tolerance: Option<f64>,
+        /// Without a crate, on this machine's GPU.
+        #[arg(long)]
+        in_process: bool,
     },
     /// Builds the crate and times its calls.
     Bench {
@@ -70,9 +73,10 @@ struct Model {
     /// The ONNX file.
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
-    /// What the crate is for.
-    #[arg(long, value_enum, default_value_t = Target::Cpu)]
-    target: Target,
+    /// What the crate is for: cpu, native, or sm_75, sm_80, sm_86, sm_87, sm_89, sm_90a, sm_100a, sm_120a; several GPU
+    /// architectures with commas between.
+    #[arg(long, value_name = "TARGETS", value_delimiter = ',', default_value = "cpu")]
+    target: Vec<Target>,
     /// Size or range of a named dim: batch=8, batch=1..64, batch=1.. .
     #[arg(long = "dim", value_name = "NAME=VALUES")]
     dims: Vec<String>,
@@ -100,11 +104,6 @@ struct Model {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Target {
-    Cpu,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
 enum Weights {
     Embed,
     File,
@@ -123,12 +122,12 @@ impl Model {
     }
 
     fn compiler(&self) -> Result<Compiler, Error> {
-        let Target::Cpu = self.target;
         let weights = match self.weights {
             Weights::Embed => WeightMode::Embed,
             Weights::File => WeightMode::File,
         };
-        let mut compiler = Compiler::new(&self.model).import_options(self.import_options()).weights(weights);
+        let mut compiler =
+            Compiler::new(&self.model).import_options(self.import_options()).weights(weights).targets(&self.target);
         for dim in &self.dims {
             let (name, range) = dim.split_once('=').ok_or_else(|| Error::Option {
                 what: "--dim".to_string(),
@@ -179,8 +178,9 @@ fn run(command: Command) -> Result<u8, Error> {
                 Err(problems) => Err(problems.into()),
             }
         }
-        Command::Verify { model, data, tolerance } => {
-            let lines = verify::verify(&model.compiler()?, &data, tolerance)?;
+        Command::Verify { model, data, tolerance, in_process } => {
+            let way = if in_process { verify::Way::InProcess } else { verify::Way::Crate };
+            let lines = verify::verify(&model.compiler()?, &data, tolerance, way)?;
             show(&verify::table(&lines));
             Ok(u8::from(lines.iter().any(|l| !l.passed)))
         }

@@ -4,16 +4,39 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use backend_cpu::code::CpuCode;
+use kernels::GpuCode;
 use plan::plan::{Action, Block, Code, Plan};
 
 use crate::compiler::Compiled;
+use crate::planned::Planned;
 
 /// The report as Markdown.
 pub fn text(compiled: &Compiled) -> String {
-    let plan = &compiled.plan;
-    let mut counts = Counts::default();
-    counts.block(plan, &plan.body);
     let mut out = String::new();
+    match &compiled.plans {
+        Planned::Cpu(plan) => target_text(&mut out, plan, family),
+        Planned::Gpus(list) => {
+            for (gpu, plan) in list {
+                let _ = writeln!(out, "For {}:\n", gpu.sm);
+                target_text(&mut out, plan, gpu_family);
+                out.push('\n');
+            }
+        }
+    }
+    let _ = writeln!(out, "\nPasses: {}.", compiled.passes);
+    if !compiled.imported.warnings.is_empty() {
+        let _ = writeln!(out, "\nNoticed at import:\n");
+        for warning in &compiled.imported.warnings {
+            let _ = writeln!(out, "- {}", emit::names::one_line(&warning.fault.to_string()));
+        }
+    }
+    out.trim_end().to_string()
+}
+
+/// What runs on one target.
+fn target_text<C>(out: &mut String, plan: &Plan<C>, family: fn(&C) -> &'static str) {
+    let mut counts = Counts::default();
+    counts.block(plan, &plan.body, family);
     let _ = writeln!(out, "| steps | number |\n|---|---|");
     for (kind, number) in &counts.kinds {
         let _ = writeln!(out, "| {kind} | {number} |");
@@ -25,20 +48,12 @@ pub fn text(compiled: &Compiled) -> String {
         "\nMemory: {} bytes of intermediate values, {weights} elements of weights.",
         sizes.text(&plan.arena)
     );
-    let _ = writeln!(out, "\nPasses: {}.", compiled.passes);
     if !counts.generic.is_empty() {
         let _ = writeln!(out, "\nRun by generic loop nests, for no kernel family takes them:\n");
         for name in &counts.generic {
             let _ = writeln!(out, "- {}", emit::names::one_line(name));
         }
     }
-    if !compiled.imported.warnings.is_empty() {
-        let _ = writeln!(out, "\nNoticed at import:\n");
-        for warning in &compiled.imported.warnings {
-            let _ = writeln!(out, "- {}", emit::names::one_line(&warning.fault.to_string()));
-        }
-    }
-    out.trim_end().to_string()
 }
 
 #[derive(Default)]
@@ -48,7 +63,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn block(&mut self, plan: &Plan<CpuCode>, block: &Block) {
+    fn block<C>(&mut self, plan: &Plan<C>, block: &Block, family: fn(&C) -> &'static str) {
         for step in &block.steps {
             let kind = match &step.action {
                 Action::Launch(launch) => match plan.codes.get(launch.code.0 as usize) {
@@ -67,12 +82,12 @@ impl Counts {
                 Action::Let { .. } => "size",
                 Action::Check { .. } => "check",
                 Action::Loop(inner) => {
-                    self.block(plan, &inner.body);
+                    self.block(plan, &inner.body, family);
                     "loop"
                 }
                 Action::If(inner) => {
-                    self.block(plan, &inner.then_block);
-                    self.block(plan, &inner.else_block);
+                    self.block(plan, &inner.then_block, family);
+                    self.block(plan, &inner.else_block, family);
                     "choice"
                 }
             };
@@ -88,5 +103,12 @@ fn family(code: &CpuCode) -> &'static str {
         CpuCode::Depthwise(_) => "depthwise convolution",
         CpuCode::Pool { .. } => "pooling",
         CpuCode::Rows(_) => "softmax or norm",
+    }
+}
+
+fn gpu_family(code: &GpuCode) -> &'static str {
+    match code {
+        GpuCode::Product(code) if code.window.is_some() => "convolution",
+        GpuCode::Product(_) => "matrix product",
     }
 }

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use graph::datum::Datum;
+use runtime_min::gpu::options::EngineOptions;
 
 use crate::compare::{Distance, distance, tolerance};
 use crate::compiler::{Compiled, Compiler};
 use crate::crate_run::CrateRun;
 use crate::error::Error;
+use crate::in_process;
 use crate::progress::Progress;
-use crate::samples::sample_inputs;
 
 /// One set of inputs with the outputs that are expected.
 pub struct Case {
@@ -27,11 +28,20 @@ pub struct Line {
     pub passed: bool,
 }
 
+/// How a model is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// As a crate that cargo builds.
+    Crate,
+    /// On this machine's GPU, without a crate.
+    InProcess,
+}
+
 /// Sets of random inputs where there are no test data.
 const RANDOM_CASES: u64 = 2;
 
-/// Runs every case through the built crate. With `limit`, that is the greatest relative L2 error instead of the dtype's own.
-pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>) -> Result<Vec<Line>, Error> {
+/// Runs every case through the built crate, or in process. With `limit`, that is the greatest relative L2 error instead of the dtype's own.
+pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>, way: Way) -> Result<Vec<Line>, Error> {
     let compiled = compiler.compile()?;
     let progress = Progress::start("reading test data");
     let mut cases = Vec::new();
@@ -42,17 +52,28 @@ pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>) -> Resu
         progress.next("running the evaluator");
         cases = random_cases(&compiled)?;
     }
-    progress.next("writing the crate");
-    let files = compiler.clone().golden(false).crate_files(&compiled)?;
-    let run = CrateRun::new(&compiled.name, &files)?;
-    progress.next("building the crate");
-    run.build()?;
-    progress.next("running the crate");
+    let mut run: Box<dyn FnMut(&[Datum]) -> Result<Vec<Datum>, Error>> = match way {
+        Way::Crate => {
+            progress.next("writing the crate");
+            let files = compiler.clone().golden(false).crate_files(&compiled)?;
+            let run = CrateRun::new(&compiled.name, &files)?;
+            progress.next("building the crate");
+            run.build()?;
+            Box::new(move |inputs| run.answer(inputs))
+        }
+        Way::InProcess => {
+            progress.next("loading the program");
+            let mut session = in_process::open(&compiled.plans, EngineOptions::default())?.session()?;
+            let outputs = compiled.plans.outputs().len();
+            Box::new(move |inputs| in_process::run(&mut session, outputs, inputs))
+        }
+    };
+    progress.next("running the cases");
     let mut lines = Vec::new();
     for case in &cases {
-        let found = run.answer(&case.inputs)?;
+        let found = run(&case.inputs)?;
         for (position, expected) in case.expected.iter().enumerate() {
-            let output = compiled.plan.outputs.get(position).map_or_else(String::new, |b| b.name.clone());
+            let output = compiled.plans.outputs().get(position).map_or_else(String::new, |b| b.name.clone());
             let outcome = match found.get(position) {
                 Some(found) => distance(found, expected),
                 None => Err("no such output".to_string()),
@@ -124,7 +145,7 @@ fn read_case(compiled: &Compiled, folder: &Path) -> Result<Case, Error> {
 fn random_cases(compiled: &Compiled) -> Result<Vec<Case>, Error> {
     let mut out = Vec::new();
     for seed in 0..RANDOM_CASES {
-        let inputs = sample_inputs(&compiled.plan, seed).ok_or_else(|| Error::Option {
+        let inputs = compiled.plans.sample_inputs(seed).ok_or_else(|| Error::Option {
             what: "--data".to_string(),
             expected: "test data, as inputs that are no tensors cannot be made up".to_string(),
             found: "none".to_string(),
