@@ -21,7 +21,7 @@
 //! Parameters: the address of each input, the address of the output (bytes, zero before the run), then the tensor map, aligned to
 //! 64. Inputs follow from kind, number of elements and seed alone, by [`Probe::inputs`]. `match` is `exact`, or `f32 T` or `f16 T`:
 //! every element within T · (1 + |recorded|). An im2col map has `lower`, `upper`, `channels` and `pixels` in the place of `box`.
-//! The hex lines after `recorded` are the output, 32 bytes a line.
+//! The hex lines after `recorded` are the output, 32 bytes a line. `record.py` writes them on a machine with a GPU.
 
 use std::fmt::Write as _;
 

@@ -62,3 +62,25 @@ fn probe_texts() {
     assert_eq!(Probe::with_recorded(&recorded, "a GPU", &2f32.to_le_bytes()), recorded);
     assert!(Probe::parse("grid 1 1").unwrap_err().contains("line 1"));
 }
+
+/// `record.py` makes the same inputs; these are the hashes (FNV-1a) of what it makes of 1000 elements with seed 7.
+#[test]
+fn inputs_are_those_of_the_recorder() {
+    let expected = [
+        ("f16", 0xa30d_fef7_8fee_19ffu64),
+        ("bf16", 0xfc1f_5148_8712_5368),
+        ("f32", 0x1b83_0324_4dd3_dfb6),
+        ("e4m3", 0xdddf_8d84_2c15_41e1),
+        ("e5m2", 0x0834_8ce8_1777_3aab),
+        ("f64", 0x808f_d672_9a26_0c92),
+        ("byte", 0x6763_b376_6117_4815),
+        ("word", 0x3ab1_43fb_3780_0fc7),
+    ];
+    for (kind, hash) in expected {
+        let probe = Probe::parse(&format!("input {kind} 1000 seed 7")).unwrap();
+        let found = probe.inputs()[0]
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+        assert_eq!(found, hash, "{kind}");
+    }
+}
