@@ -6,6 +6,7 @@ use nest::kernel::{Body, Kernel, Nest};
 use ptx::Sm;
 
 use crate::compact;
+use crate::contract;
 use crate::error::PtxError;
 use crate::facts::Limits;
 use crate::flat::{Flat, Memory, Merge, Reads, flatten, parameter_symbols};
@@ -177,6 +178,13 @@ fn stage_launches(ctx: Ctx<'_>, flat: &Flat, variant: &Variant) -> Result<Vec<Gp
             let (mut w, places, results) = start("points")?;
             let sinks = Sinks { results: &results, kept: &[] };
             let ctas = points::emit(&mut w, flat, ix, (vector, unroll), places, &sinks)?;
+            Ok(vec![ctx.launch(w, &variant.when, [ctas, one(), one()], THREADS)?])
+        }
+        Schedule::Contract => {
+            let (mut w, places, results) = start("contract")?;
+            let sinks = Sinks { results: &results, kept: &[] };
+            let plan = contract::contraction(flat).ok_or(PtxError::Malformed("a contraction that is none"))?;
+            let ctas = contract::emit(&mut w, flat, &plan, places, &sinks)?;
             Ok(vec![ctx.launch(w, &variant.when, [ctas, one(), one()], THREADS)?])
         }
         Schedule::Tile { dim } => {

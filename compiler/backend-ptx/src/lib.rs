@@ -7,13 +7,14 @@
 //! - [`flat`]: a stage over as few dims as its addresses allow. [`facts`], [`schedule`]: how it runs, as data.
 //! - [`writer`] over [`emitter`]: an entry under construction. [`index`], [`memory`], [`point`], [`state`]: index arithmetic,
 //!   elements, expressions, accumulators.
-//! - [`points`], [`tile`], [`reduce`], [`rows`]: nests. [`scatter`], [`sort`], [`compact`], [`prefix`]: primitives.
+//! - [`points`], [`tile`], [`reduce`], [`contract`], [`rows`]: nests. [`scatter`], [`sort`], [`compact`], [`prefix`]: primitives.
 //!
 //! What may hold for some sizes only is decided by the host: each way to run has a predicate over sizes, and its launches a grid
 //! of 0 where that does not hold.
 
 pub mod compact;
 mod compile;
+pub mod contract;
 pub mod emitter;
 pub mod error;
 pub mod facts;

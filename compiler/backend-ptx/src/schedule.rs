@@ -16,7 +16,7 @@ use graph::symbol::Symbols;
 
 use crate::facts::{Along, Limits, access_width, aligned, all, along, at_least, at_most};
 use crate::flat::{Flat, Sink};
-use crate::tile;
+use crate::{contract, tile};
 
 /// Threads of a CTA where nothing asks for another number.
 pub const THREADS: u32 = 256;
@@ -31,6 +31,8 @@ pub enum Schedule {
     Points { vector: u32, unroll: u32 },
     /// Tiles of 32 by 32 points along `dim` and the last one, through shared memory.
     Tile { dim: usize },
+    /// Tiles of 64 by 64 points of a sum of products, in registers.
+    Contract,
     /// `lanes` threads share the steps of one point's reduction, `vector` steps along its last dim at a time; a CTA has
     /// `points` points. With `rows`, neighbouring threads are lanes, else points. With `parts`, that many CTAs share the
     /// steps, and a second launch combines them.
@@ -63,6 +65,11 @@ pub fn variants(flat: &Flat, symbols: &Symbols, limits: &Limits) -> Vec<Variant>
         list.push((narrow, false, Schedule::Points { vector: 1, unroll: unroll_of(flat, 1) }));
         list.push((Pred::Const(true), true, Schedule::Points { vector: 1, unroll: 1 }));
     } else {
+        if let Some(plan) = contract::contraction(flat) {
+            let sides = [0, 1].map(|side| at_least(&Dim::product(&plan.extents(flat, side)), 16));
+            let long = all(sides.into_iter().chain([at_least(&flat.steps(), 16), narrow.clone()]), symbols);
+            list.push((long, false, Schedule::Contract));
+        }
         let schedules = reductions(flat, symbols);
         let last = schedules.last().map(|(_, s)| *s);
         list.extend(schedules.into_iter().map(|(when, s)| (all([narrow.clone(), when], symbols), false, s)));
@@ -92,7 +99,9 @@ fn chain(list: Vec<(Pred, bool, Schedule)>, symbols: &Symbols) -> Vec<Variant> {
 
 fn without_vectors(schedule: Schedule) -> Schedule {
     match schedule {
-        Schedule::Points { .. } | Schedule::Tile { .. } => Schedule::Points { vector: 1, unroll: 1 },
+        Schedule::Points { .. } | Schedule::Tile { .. } | Schedule::Contract => {
+            Schedule::Points { vector: 1, unroll: 1 }
+        }
         Schedule::Reduce { points, lanes, rows, .. } => Schedule::Reduce { points, lanes, vector: 1, rows, parts: 1 },
     }
 }

@@ -156,8 +156,13 @@ impl State {
             (Kind::Float, Taken::Product(a, b)) => {
                 let (a, b) = (self.wide(w, a), self.wide(w, b));
                 let (sum, f) = (self.reg(0)?, Float::F64);
-                let product = w.m.mul(f, a, b);
-                vec![w.m.add(f, sum, product)]
+                // The product of two floats of 32 bits is exact in f64, so that rounding once is rounding the sum.
+                if self.dtype == DType::F64 {
+                    let product = w.m.mul(f, a, b);
+                    vec![w.m.add(f, sum, product)]
+                } else {
+                    vec![w.m.fma(f, a, b, sum)]
+                }
             }
             (Kind::Float, Taken::Value(v)) => {
                 let v = self.wide(w, v);
