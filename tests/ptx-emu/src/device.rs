@@ -15,7 +15,8 @@ pub struct Options {
     pub max_faults: usize,
     /// Instructions of one warp after which a launch counts as endless.
     pub max_instructions: u64,
-    /// Whether to look for data races; costs about a factor of three.
+    /// Whether to look for data races, in shared memory and in allocations of up to 8 MiB; makes memory accesses about three times
+    /// as slow.
     pub races: bool,
     /// Runs the CTAs from the last to the first: results must not depend on it.
     pub reverse: bool,

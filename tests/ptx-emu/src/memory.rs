@@ -11,6 +11,9 @@ const ALIGN: u64 = 512;
 /// Unmapped bytes between two allocations, beside the size of the first: addresses are free.
 const RED_ZONE: u64 = 1 << 20;
 
+/// Largest allocation whose bytes get stamps: they take 24 bytes each.
+const RACES: u64 = 8 << 20;
+
 /// One allocation.
 #[derive(Debug)]
 pub(crate) struct Allocation {
@@ -91,7 +94,7 @@ impl Global {
     pub fn fresh(&mut self, k: usize) -> &mut Allocation {
         let (launch, races) = (self.launch, self.races);
         let allocation = &mut self.list[k];
-        if races && allocation.launch != launch {
+        if races && allocation.launch != launch && allocation.size <= RACES {
             allocation.launch = launch;
             allocation.block.shadow.clear();
             allocation.block.shadow.resize(allocation.size as usize, Shadow::default());
