@@ -209,3 +209,24 @@ fn text_that_is_no_ptx() {
     check("add.u32 %r0, 1;", "3 to 3 operands");
     check("mma.sync.aligned.m16n8k17.row.col.f32.f16.f16.f32 %r0, %r0, %r0, %r0;", "no mma");
 }
+
+/// A text cut off anywhere, or with a word left out, is an error or a program, and never a panic.
+#[test]
+fn damaged_texts() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("probes");
+    for name in ["cluster_share", "mma_m16n8k16_f16", "wgmma_registers", "tensor_im2col_5d", "vote", "cp_async_zfill"] {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.ptx"))).unwrap();
+        for cut in 0..text.len() {
+            let _ = ptx_emu::Module::parse(&text[..cut]);
+        }
+        let words: Vec<&str> = text.split_inclusive([' ', ',', '.', '{', '}', '[', ']']).collect();
+        for k in 0..words.len() {
+            let without: String = words.iter().enumerate().filter(|(at, _)| *at != k).map(|(_, w)| *w).collect();
+            let _ = ptx_emu::Module::parse(&without);
+            let doubled: String =
+                words.iter().enumerate().map(|(at, w)| if at == k { w.repeat(2) } else { w.to_string() }).collect();
+            let _ = ptx_emu::Module::parse(&doubled);
+        }
+        assert!(ptx_emu::Module::parse(&text).is_ok(), "{name}");
+    }
+}

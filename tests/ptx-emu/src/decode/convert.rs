@@ -62,12 +62,12 @@ fn mov(ctx: &mut Ctx) -> Decoded<Op> {
     }
     if matches!(ctx.arg(0)?, Arg::Vector(_)) {
         let d = ctx.sinks(0)?;
-        let bits = ty.bits() / d.len().max(1) as u32;
+        let bits = part_bits(ctx, ty, d.len())?;
         return Ok(Op::Unpack { d, a: ctx.src(1, ty)?, bits });
     }
     if matches!(ctx.arg(1)?, Arg::Vector(_)) {
-        let count = ctx.elements(1)?.len().max(1) as u32;
-        let bits = ty.bits() / count;
+        let count = ctx.elements(1)?.len();
+        let bits = part_bits(ctx, ty, count)?;
         let element = match bits {
             8 => Ty::B8,
             16 => Ty::B16,
@@ -77,6 +77,15 @@ fn mov(ctx: &mut Ctx) -> Decoded<Op> {
     }
     let a = ctx.src(1, ty)?;
     Ok(Op::Alu { f: F::Mov, ty, mode: Mode::default(), d: ctx.reg(0)?, s: [a, Src::Imm(0), Src::Imm(0), Src::Imm(0)] })
+}
+
+/// Bits of each of the parts that a register is made of.
+fn part_bits(ctx: &Ctx, ty: Ty, parts: usize) -> Decoded<u32> {
+    let bits = ty.bits() / parts.max(1) as u32;
+    if ty.bits() <= 64 && matches!(bits, 8 | 16 | 32) && bits as usize * parts == ty.bits() as usize {
+        return Ok(bits);
+    }
+    Err(ctx.error(format!("{parts} parts of {} bits", ty.bits())))
 }
 
 fn cvt(ctx: &mut Ctx) -> Decoded<Op> {
