@@ -41,6 +41,20 @@ pub enum Weights {
     /// Mapped into memory.
     #[cfg(all(unix, target_pointer_width = "64"))]
     Mapped(Map),
+    /// One of the others, and what is made of its lines: tensors behind its last byte.
+    Filled(Box<(Weights, Memory)>),
+}
+
+/// Bytes of a line that fills repeat.
+pub const LINE: usize = 64;
+
+/// So many copies of one line of the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// Copies.
+    pub lines: usize,
+    /// Where the line is, in bytes.
+    pub from: usize,
 }
 
 impl Weights {
@@ -71,9 +85,24 @@ impl Weights {
         }
     }
 
-    /// All bytes, header included.
+    /// With tensors of repeated lines, one fill after the other; they lie behind the last byte of the file.
+    pub fn filled(self, fills: &[Fill]) -> Result<Weights, Error> {
+        let lines = fills.iter().try_fold(0usize, |sum, f| sum.checked_add(f.lines));
+        let bytes = lines.and_then(|l| l.checked_mul(LINE)).unwrap_or(usize::MAX);
+        let mut memory = Memory::zeroed(bytes).map_err(StepError::at_border)?;
+        let mut slots = memory.bytes_mut().as_chunks_mut::<LINE>().0.iter_mut();
+        for fill in fills {
+            let line = self.bytes().get(fill.from..).and_then(|rest| rest.first_chunk::<LINE>());
+            let line = line.ok_or_else(|| fail("fills", format!("no line at byte {}", fill.from)))?;
+            slots.by_ref().take(fill.lines).for_each(|slot| *slot = *line);
+        }
+        Ok(Weights::Filled(Box::new((self, memory))))
+    }
+
+    /// All bytes of the file, header included.
     pub fn bytes(&self) -> &[u8] {
         match self {
+            Weights::Filled(both) => both.0.bytes(),
             Weights::Embedded(bytes) => bytes,
             Weights::Read(memory) => memory.bytes(),
             #[cfg(all(unix, target_pointer_width = "64"))]
@@ -84,9 +113,13 @@ impl Weights {
     /// One tensor: `count` elements from byte `offset` on.
     pub fn part<T: Element>(&self, offset: usize, count: usize) -> Result<&[T], StepError> {
         let bytes = count.saturating_mul(size_of::<T>());
-        let refused = StepError::Span { start: offset, bytes, memory: self.bytes().len() };
-        let end = offset.checked_add(bytes).ok_or(refused.clone())?;
-        typed(self.bytes().get(offset..end).ok_or(refused)?)
+        let (all, start) = match self {
+            Weights::Filled(both) if offset >= both.0.bytes().len() => (both.1.bytes(), offset - both.0.bytes().len()),
+            _ => (self.bytes(), offset),
+        };
+        let refused = StepError::Span { start, bytes, memory: all.len() };
+        let end = start.checked_add(bytes).ok_or(refused.clone())?;
+        typed(all.get(start..end).ok_or(refused)?)
     }
 }
 
@@ -317,6 +350,23 @@ mod tests {
         let missing = Weights::find(&[PathBuf::from("no/such.bin")], manifest).unwrap_err().to_string();
         assert!(missing.contains("no such file"), "{missing}");
         [path, damaged, short].iter().for_each(|p| std::fs::remove_file(p).unwrap());
+    }
+
+    #[test]
+    fn fills_lie_behind_the_file() {
+        let mut whole = vec![0u8; HEADER + 2 * LINE];
+        whole[HEADER..HEADER + LINE].fill(1);
+        whole[HEADER + LINE..].fill(2);
+        let (one, two) = (Fill { lines: 3, from: HEADER }, Fill { lines: 1, from: HEADER + LINE });
+        let stored = || Weights::Embedded(Box::leak(whole.clone().into_boxed_slice()));
+        let weights = stored().filled(&[one, two]).unwrap();
+        let end = whole.len();
+        assert_eq!(weights.bytes(), whole);
+        assert_eq!(weights.part::<u8>(end - 1, 1).unwrap(), &[2]);
+        assert_eq!(weights.part::<u8>(end, 3 * LINE).unwrap(), &[1; 3 * LINE]);
+        assert_eq!(weights.part::<u8>(end + 3 * LINE, LINE).unwrap(), &[2; LINE]);
+        assert!(weights.part::<u8>(end + 4 * LINE, 1).is_err());
+        assert!(stored().filled(&[Fill { lines: 1, from: end - 1 }]).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use graph::host::HostOp;
 use plan::plan::Plan;
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
+use runtime_min::weights::Fill;
 
 use crate::api::{Api, Runs};
 use crate::error::EmitError;
@@ -173,6 +174,28 @@ fn root(api: &TokenStream) -> TokenStream {
     }
 }
 
+/// The table of repeated lines, and what adds them to the stored weights.
+fn filled(fills: &[Fill]) -> TokenStream {
+    if fills.is_empty() {
+        return TokenStream::new();
+    }
+    let entries = fills.iter().map(|fill| {
+        let (lines, from) = (Literal::usize_unsuffixed(fill.lines), Literal::usize_unsuffixed(fill.from));
+        quote!(Fill { lines: #lines, from: #from })
+    });
+    quote! {
+        use super::runtime::weights::Fill;
+
+        /// Tensors that repeat lines of the file.
+        const FILLS: &[Fill] = &[#(#entries),*];
+
+        /// The stored weights, with those that repeat lines of them.
+        pub fn load(options: &EngineOptions) -> Result<Weights, Error> {
+            stored(options)?.filled(FILLS)
+        }
+    }
+}
+
 /// The module that loads the weights; and whether the file must be watched.
 pub(crate) fn weight_module<C>(
     cx: &PlanContext<'_, C>,
@@ -188,7 +211,11 @@ pub(crate) fn weight_module<C>(
             use super::runtime::gpu::options::EngineOptions;
         ),
     };
-    let load = quote!(pub fn load(options: &EngineOptions) -> Result<Weights, Error>);
+    let fills = cx.weights.fills();
+    let load = match fills.is_empty() {
+        true => quote!(pub fn load(options: &EngineOptions) -> Result<Weights, Error>),
+        false => quote!(fn stored(options: &EngineOptions) -> Result<Weights, Error>),
+    };
     if cx.weights.is_empty() {
         let items = quote! {
             #uses_options
@@ -214,6 +241,7 @@ pub(crate) fn weight_module<C>(
         /// What the weight file must be.
         pub const MANIFEST: Manifest = Manifest { bytes: #length, checksum: #checksum };
     };
+    let filled = filled(&fills);
     if options.weights == WeightMode::File {
         let variable = Literal::string(&format!("{}_WEIGHTS", snake(&options.name).to_uppercase()));
         let file_name = Literal::string(path.rsplit('/').next().unwrap_or("weights.bin"));
@@ -237,6 +265,8 @@ pub(crate) fn weight_module<C>(
                 places.push(PathBuf::from(#absolute));
                 Weights::find(&places, MANIFEST)
             }
+
+            #filled
         };
         return (items, false);
     }
@@ -272,6 +302,8 @@ pub(crate) fn weight_module<C>(
             }
             Weights::embedded(embedded(), MANIFEST)
         }
+
+        #filled
     };
     (items, watched)
 }

@@ -1,4 +1,7 @@
 //! The weight file: every constant once, at multiples of 256 bytes behind the header; and the constants that are no bytes.
+//!
+//! Contents that repeat few lines of 64 bytes (splats, and what packing makes of them) are not in the file: an engine makes them
+//! when it loads, behind the file's last byte.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +10,7 @@ use graph::dtype::DType;
 use graph::tensor::{Hash, Tensor};
 use plan::eval_plan::weight_tensor;
 use plan::plan::Plan;
-use runtime_min::weights::{Checksum, HEADER, Manifest, header};
+use runtime_min::weights::{Checksum, Fill, HEADER, LINE, Manifest, header};
 
 use crate::error::EmitError;
 use crate::slots::Slot;
@@ -22,21 +25,64 @@ pub struct WeightTable {
     bytes: usize,
     /// Tensors of strings.
     pub strings: Vec<Tensor>,
+    repeated: Option<Repeated>,
+}
+
+/// What is made at load time.
+#[derive(Debug, Default)]
+struct Repeated {
+    /// Distinct lines.
+    lines: Vec<[u8; LINE]>,
+    /// Copies and line, one after the other.
+    runs: Vec<Run>,
+    /// Offset of distinct contents among what is made.
+    known: BTreeMap<Hash, usize>,
+    bytes: usize,
+    /// Slots, by position, that lie among what is made.
+    slots: Vec<usize>,
+}
+
+/// So many copies of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    count: usize,
+    line: usize,
 }
 
 impl Default for WeightTable {
     fn default() -> WeightTable {
         let (slots, known, parts, strings) = (Vec::new(), BTreeMap::new(), Vec::new(), Vec::new());
-        WeightTable { slots, known, parts, bytes: HEADER, strings }
+        WeightTable { slots, known, parts, bytes: HEADER, strings, repeated: None }
     }
 }
 
 impl WeightTable {
-    /// Evaluates what is derived, and stores equal contents once.
+    /// Evaluates what is derived, and stores equal contents once; repeated lines are left to the engine.
     pub fn of<C>(plan: &Plan<C>) -> Result<WeightTable, EmitError> {
-        let mut table = WeightTable::default();
-        table.slots = table.add(plan)?;
+        let mut table = WeightTable { repeated: Some(Repeated::default()), ..WeightTable::default() };
+        let mut slots = table.add(plan)?;
+        if let Some(repeated) = &table.repeated
+            && !repeated.lines.is_empty()
+        {
+            let lines = Bytes::from(repeated.lines.concat());
+            let start = table.bytes;
+            table.bytes = start + lines.len().next_multiple_of(HEADER);
+            table.parts.push((start, lines));
+            for index in &repeated.slots {
+                if let Some(Slot::Weight { offset, .. }) = slots.get_mut(*index) {
+                    *offset += table.bytes;
+                }
+            }
+        }
+        table.slots = slots;
         Ok(table)
+    }
+
+    /// What an engine adds behind the file when it loads.
+    pub fn fills(&self) -> Vec<Fill> {
+        let Some(repeated) = &self.repeated else { return Vec::new() };
+        let start = self.bytes - (repeated.lines.len() * LINE).next_multiple_of(HEADER);
+        repeated.runs.iter().map(|r| Fill { lines: r.count, from: start + r.line * LINE }).collect()
     }
 
     /// Adds a plan's weights, and yields where each of them lies.
@@ -53,6 +99,13 @@ impl WeightTable {
             let (contents, elements) = (tensor.bytes().clone(), elements(&tensor));
             let raw = Tensor::from_bytes(DType::U8, vec![contents.len()], contents.clone());
             let hash = raw.map(|t| t.hash()).unwrap_or_else(|_| tensor.hash());
+            if let Some(repeated) = &mut self.repeated
+                && let Some(offset) = repeated.offset(hash, &contents)
+            {
+                repeated.slots.push(slots.len());
+                slots.push(Slot::Weight { offset, elements });
+                continue;
+            }
             let offset = match self.known.get(&hash) {
                 Some(offset) => *offset,
                 None => {
@@ -107,6 +160,59 @@ impl WeightTable {
     }
 }
 
+/// Contents that are shorter stay in the file.
+const LEAST: usize = 1 << 12;
+
+impl Repeated {
+    /// Where contents lie among what is made, if they repeat few lines.
+    fn offset(&mut self, hash: Hash, contents: &[u8]) -> Option<usize> {
+        if let Some(known) = self.known.get(&hash) {
+            return Some(*known);
+        }
+        let runs = runs(contents)?;
+        for (count, line) in runs {
+            let known = self.lines.iter().position(|l| *l == line);
+            let index = known.unwrap_or(self.lines.len());
+            if known.is_none() {
+                self.lines.push(line);
+            }
+            match self.runs.last_mut() {
+                Some(last) if last.line == index => last.count += count,
+                _ => self.runs.push(Run { count, line: index }),
+            }
+        }
+        let offset = self.bytes;
+        self.bytes += contents.len().next_multiple_of(HEADER);
+        self.known.insert(hash, offset);
+        Some(offset)
+    }
+}
+
+/// Contents up to the next boundary as copies of lines; nothing if they are short or change more often than every 16 lines.
+fn runs(contents: &[u8]) -> Option<Vec<(usize, [u8; LINE])>> {
+    if contents.len() < LEAST {
+        return None;
+    }
+    let mut out: Vec<(usize, [u8; LINE])> = Vec::new();
+    let (whole, rest) = contents.as_chunks::<LINE>();
+    let mut last = [0; LINE];
+    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    let padding =
+        (contents.len().next_multiple_of(HEADER) / LINE).saturating_sub(whole.len() + usize::from(!rest.is_empty()));
+    let tail = (!rest.is_empty()).then_some(&last).into_iter().chain(std::iter::repeat_n(&[0; LINE], padding));
+    for (done, line) in whole.iter().chain(tail).enumerate() {
+        let limit = 8 + done / 16;
+        match out.last_mut() {
+            Some((count, same)) if same == line => *count += 1,
+            _ => out.push((1, *line)),
+        }
+        if out.len() > limit {
+            return None;
+        }
+    }
+    Some(out)
+}
+
 /// Zeros up to the next boundary.
 fn padding(length: usize) -> &'static [u8] {
     const ZEROS: [u8; HEADER] = [0; HEADER];
@@ -119,5 +225,32 @@ fn elements(tensor: &Tensor) -> usize {
         0 => 0,
         bits if bits < 8 => tensor.bytes().len(),
         bits => tensor.bytes().len() / (bits as usize / 8),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(contents: &[u8], expected: Option<&[(usize, u8)]>) {
+        let found = runs(contents).map(|r| r.iter().map(|(count, line)| (*count, line[0])).collect::<Vec<_>>());
+        assert_eq!(found.as_deref(), expected);
+    }
+
+    #[test]
+    fn repeated_lines_are_runs() {
+        let mut contents = vec![7u8; LEAST];
+        check(&contents, Some(&[(64, 7)]));
+        contents.extend([0; LINE]);
+        check(&contents, Some(&[(64, 7), (4, 0)]));
+        contents.push(9);
+        check(&contents, Some(&[(64, 7), (1, 0), (1, 9), (2, 0)]));
+    }
+
+    #[test]
+    fn what_is_short_or_changes_is_stored() {
+        check(&[7; LEAST - 1], None);
+        let changing: Vec<u8> = (0..LEAST).map(|k| (k / LINE) as u8).collect();
+        check(&changing, None);
     }
 }
