@@ -55,7 +55,7 @@ fn division() {
     check("div.s32 %r2, %r1, -7;", &[(100, (-14i32) as u32), ((-100i32) as u32, 14)]);
     check("rem.s32 %r2, %r1, 7;", &[((-100i32) as u32, (-2i32) as u32)]);
     check("mov.u32 %r3, 0; div.u32 %r2, %r1, %r3;", &[(5, u32::MAX)]);
-    check("mov.u32 %r3, 0; rem.u32 %r2, %r1, %r3;", &[(5, 5)]);
+    check("mov.u32 %r3, 0; rem.u32 %r2, %r1, %r3;", &[(5, u32::MAX)]);
     check("div.s32 %r2, %r1, -1;", &[(0x8000_0000, 0x8000_0000)]);
 }
 

@@ -84,3 +84,12 @@ fn inputs_are_those_of_the_recorder() {
         assert_eq!(found, hash, "{kind}");
     }
 }
+
+/// On an H200 a box whose innermost coordinate is no multiple of 16 bytes is an illegal instruction.
+#[test]
+fn a_box_at_an_odd_coordinate_is_refused() {
+    let (_, text, kernel) = probes().into_iter().find(|(name, ..)| name == "tensor_1d").unwrap();
+    let module = Module::parse(&kernel.replace("{72}", "{70}")).unwrap();
+    let faults = Probe::parse(&text).unwrap().run(&module).unwrap_err();
+    assert!(faults[0].to_string().contains("no multiple of 16 bytes"), "{}", faults[0]);
+}

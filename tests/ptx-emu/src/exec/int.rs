@@ -59,7 +59,7 @@ macro_rules! integers {
                     u(t(z).wrapping_add(apart))
                 }),
                 F::Div => map2(a, b, |x, y| if t(y) == 0 { u64::from(<$u>::MAX) } else { u(t(x).wrapping_div(t(y))) }),
-                F::Rem => map2(a, b, |x, y| u(if t(y) == 0 { t(x) } else { t(x).wrapping_rem(t(y)) })),
+                F::Rem => map2(a, b, |x, y| if t(y) == 0 { u64::from(<$u>::MAX) } else { u(t(x).wrapping_rem(t(y))) }),
                 #[allow(unused_comparisons, reason = "the macro serves unsigned types too")]
                 F::Abs => map1(a, |x| u(if t(x) < 0 { (0 as $t).wrapping_sub(t(x)) } else { t(x) })),
                 F::Neg => map1(a, |x| u((0 as $t).wrapping_sub(t(x)))),

@@ -120,6 +120,10 @@ impl Machine<'_> {
                 Some(format!("a tensor map of rank {} with {} coordinates", map.rank, coords.len()))
             }
             Some(map) if map.im2col.is_some() != offsets.is_some() => Some("tile and im2col are mixed".to_string()),
+            // Recorded: an H200 stops with an illegal instruction, where the tensor has a tail of the box outside or not.
+            Some(map) if !(coords.first().unwrap_or(&0) * i64::from(map.element.bytes())).rem_euclid(16).eq(&0) => {
+                Some("the innermost coordinate is no multiple of 16 bytes".to_string())
+            }
             Some(map) => map.problem(),
         };
         if let Some(detail) = wrong {
