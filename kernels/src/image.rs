@@ -139,7 +139,7 @@ impl Fill for ImageLoader {
         let pixel = b.mad(Type::U32, reach[0], self.extents[1], reach[1]);
         let channel = Val::Reg(self.channel).mul(b, self.source.element);
         let offset = b.mad(Type::U32, pixel, window.channels * self.source.element, channel);
-        let past = (window.depth() % self.source.depth != 0)
+        let past = (!window.depth().is_multiple_of(self.source.depth))
             .then(|| b.setp(Cmp::Lt, Type::U32, self.tap[0], window.kernel[0]));
         for row in &self.rows {
             let inside = [0, 1].map(|d| {

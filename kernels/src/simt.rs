@@ -102,6 +102,7 @@ pub const VARIANTS: &[SimtVariant] = &[
 
 /// Emits the kernel.
 pub fn emit(problem: &Product, variant: &SimtVariant, sm: Sm) -> Result<TileKernel, KernelError> {
+    let problem = &Product { finish: problem.finish.at_most(BLOCK), ..problem.clone() };
     let sources = sources(problem, variant, sm)?;
     let mut b = Builder::new(&format!("simt_f32_{}", variant.name()));
     b.block([variant.threads(), 1, 1]);
@@ -298,7 +299,7 @@ fn store(
     threads: &Threads,
     sums: &[Vec<Reg>],
 ) -> Result<(), KernelError> {
-    let finish = open.finish.at_most(BLOCK);
+    let finish = open.finish.clone();
     let row = open.cell.row.add(b, threads.row);
     let column = open.cell.column.add(b, threads.column);
     for (i, values) in (0_u32..).zip(sums) {

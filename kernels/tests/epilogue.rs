@@ -126,6 +126,7 @@ fn bias_relu(columns: u32, vector: u32, splits: u32) {
 
 #[test]
 fn bias_and_activation() {
+    bias_relu(40, 8, 1);
     bias_relu(40, 4, 1);
     bias_relu(40, 2, 3);
     bias_relu(33, 1, 1);

@@ -1,0 +1,138 @@
+//! Models whose products and convolutions the GPU's kernel families claim, from planning to a session on the emulator, against the
+//! evaluator.
+
+use conformance::device;
+use graph::builder::{BuildError, Builder};
+use graph::datum::Datum;
+use graph::dim::Dim;
+use graph::dtype::DType;
+use graph::expr::BinOp;
+use graph::graph::{Model, ValueId};
+use graph::region::contract::Maths;
+use graph::region::conv::Conv;
+use graph::region::window::Window;
+use graph::scalar::Scalar;
+use graph::tensor::Tensor;
+use graph::ty::Type;
+use onnx2crate::gpu::Gpu;
+use plan::plan::{Action, Code};
+use ptx::Sm;
+
+/// Numbers from -1 to 1, in sixteenths.
+fn numbers(dtype: DType, shape: &[usize], seed: usize) -> Tensor {
+    let count: usize = shape.iter().product();
+    let value = |i: usize| ((i * 7919 + seed * 104_729) % 33) as f64 / 16.0 - 1.0;
+    let values: Vec<Scalar> = (0..count).map(|i| Scalar::from_f64(dtype, value(i))).collect();
+    Tensor::from_scalars(dtype, shape.to_vec(), &values).unwrap()
+}
+
+fn dims(shape: &[usize]) -> Vec<Dim> {
+    shape.iter().map(|d| Dim::from(*d)).collect()
+}
+
+/// Plans the model with all its regions claimed, runs it, and compares within `tolerance`, relative to the largest result.
+fn check(model: &Model, inputs: &[Tensor], sm: Sm, claims: usize, tolerance: f64) {
+    let plan = Gpu { sm }.plan(model).unwrap();
+    let claimed = plan.codes.iter().filter(|c| matches!(c, Code::Claimed(_))).count();
+    let launches = plan.body.steps.iter().filter(|s| matches!(s.action, Action::Launch(_))).count();
+    assert_eq!(claimed, claims, "of {launches} launches");
+    let inputs: Vec<Datum> = inputs.iter().cloned().map(Datum::Tensor).collect();
+    let expected = graph::eval::model(model, &inputs).unwrap();
+    let found = device::run(model, &inputs, sm, true).unwrap();
+    for (expected, found) in expected.iter().zip(&found) {
+        let (Datum::Tensor(expected), Datum::Tensor(found)) = (expected, found) else { panic!("not a tensor") };
+        assert_eq!((expected.shape(), expected.dtype()), (found.shape(), found.dtype()));
+        let (expected, found) = (expected.to_f64s(), found.to_f64s());
+        let largest = expected.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+        for (at, (e, f)) in expected.iter().zip(&found).enumerate() {
+            assert!((e - f).abs() <= tolerance * largest, "element {at} is {f}, not {e}");
+        }
+    }
+}
+
+/// `relu(a w + bias)` in a dtype, rows of `a` being all dims but the last.
+fn dense_layer(dtype: DType, a: &[usize], columns: usize, sm: Sm, tolerance: f64) {
+    let build = || -> Result<Model, BuildError> {
+        let mut b = Builder::new("layer");
+        let depth = a[a.len() - 1];
+        let x = b.input("x", Type::tensor(dtype, dims(a)));
+        let w = b.constant(numbers(dtype, &[depth, columns], 1))?;
+        let bias = b.constant(numbers(dtype, &[columns], 2))?;
+        let labels = if a.len() == 3 { "bij,jk->bik" } else { "ij,jk->ik" };
+        let product = b.contract(labels, x, w)?;
+        let bias = b.cast(bias, DType::F32)?;
+        let sum = b.binary(BinOp::Add, product, bias)?;
+        let zero = b.constant(Tensor::scalar(Scalar::from_f64(DType::F32, 0.0)))?;
+        let positive = b.binary(BinOp::Max, sum, zero)?;
+        let out = b.cast(positive, dtype)?;
+        b.output(out);
+        Ok(b.finish())
+    };
+    check(&build().unwrap(), &[numbers(dtype, a, 3)], sm, 1, tolerance);
+}
+
+#[test]
+fn layers_of_weights() {
+    dense_layer(DType::F32, &[37, 50], 20, Sm::Sm80, 1e-6);
+    dense_layer(DType::F16, &[37, 64], 40, Sm::Sm80, 1e-3);
+    dense_layer(DType::F16, &[2, 9, 33], 21, Sm::Sm90a, 1e-3);
+    dense_layer(DType::BF16, &[5, 24], 16, Sm::Sm80, 8e-3);
+    dense_layer(DType::F16, &[20, 40], 24, Sm::Sm75, 1e-3);
+}
+
+/// A sum so long that it is split.
+#[test]
+fn long_sums() {
+    dense_layer(DType::F16, &[3, 2048], 16, Sm::Sm90a, 1e-3);
+}
+
+/// Two activations, with batch dims, and with the second one's last dim summed.
+#[test]
+fn products_of_activations() {
+    for labels in ["bhik,bhjk->bhij", "bhij,bhjk->bhik", "bihk,bjhk->bhij"] {
+        let shapes: [&[usize]; 2] = match labels {
+            "bhik,bhjk->bhij" => [&[2, 3, 10, 16], &[2, 3, 12, 16]],
+            "bhij,bhjk->bhik" => [&[2, 3, 10, 7], &[2, 3, 7, 24]],
+            _ => [&[2, 10, 3, 16], &[2, 12, 3, 16]],
+        };
+        for dtype in [DType::F16, DType::F32] {
+            let mut b = Builder::new("attention");
+            let values: Vec<ValueId> = shapes.iter().map(|s| b.input("x", Type::tensor(dtype, dims(s)))).collect();
+            let product = b.contract(labels, values[0], values[1]).unwrap();
+            b.output(product);
+            let inputs = [numbers(dtype, shapes[0], 1), numbers(dtype, shapes[1], 2)];
+            check(&b.finish(), &inputs, Sm::Sm80, 1, 1e-5);
+        }
+    }
+}
+
+/// Two convolutions, the second strided, with a residual between: channels stay last.
+fn convolutions(dtype: DType, channels: [usize; 3], sm: Sm, tolerance: f64) {
+    let mut b = Builder::new("convolutions");
+    let [c0, c1, c2] = channels;
+    let x = b.input("x", Type::tensor(dtype, dims(&[2, c0, 7, 6])));
+    let one = || vec![Dim::from(1_usize); 2];
+    let mut layer = |b: &mut Builder, x: ValueId, extent: [usize; 2], filters: [usize; 2], stride: i64| {
+        let w = b.constant(numbers(dtype, &[filters[1], filters[0], 3, 3], 4)).unwrap();
+        let (extent, kernel) = (dims(&extent), dims(&[3, 3]));
+        let window =
+            Window::fitting(&b.model().symbols, (&extent, &kernel), (vec![stride; 2], vec![1; 2]), (one(), one()));
+        let conv = Conv { window, groups: 1, acc: DType::F32, maths: Maths::Exact };
+        b.conv(&conv, x, w).unwrap()
+    };
+    let first = layer(&mut b, x, [7, 6], [c0, c1], 1);
+    let half = b.constant(Tensor::scalar(Scalar::from_f64(DType::F32, 0.25))).unwrap();
+    let scaled = b.binary(BinOp::Mul, first, half).unwrap();
+    let middle = b.cast(scaled, dtype).unwrap();
+    let second = layer(&mut b, middle, [7, 6], [c1, c2], 2);
+    let out = b.cast(second, dtype).unwrap();
+    b.output(out);
+    check(&b.finish(), &[numbers(dtype, &[2, c0, 7, 6], 5)], sm, 2, tolerance);
+}
+
+#[test]
+fn convolutions_with_channels_last() {
+    convolutions(DType::F16, [16, 24, 8], Sm::Sm80, 2e-3);
+    convolutions(DType::F16, [3, 10, 5], Sm::Sm80, 2e-3);
+    convolutions(DType::F32, [3, 12, 7], Sm::Sm80, 1e-5);
+}
