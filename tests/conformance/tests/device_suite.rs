@@ -1,0 +1,49 @@
+//! Models on the emulated GPU, through the runtime's sessions: all node tests the generic way, and the digits model at several
+//! batches of one session's program.
+
+use std::path::Path;
+
+use conformance::compare::{Tolerance, outputs};
+use conformance::stage::{Stage, run};
+use conformance::{case, device};
+use graph::datum::Datum;
+use graph::tensor::Tensor;
+use ptx::Sm;
+
+/// Every test whose plan gives the right results on the evaluator does so on the device.
+#[test]
+fn node_tests_pass_the_generic_way() {
+    let cases = case::all(&case::suite_folder());
+    if cases.is_empty() {
+        println!("the suite is not fetched: run tests/conformance/fetch.sh");
+        return;
+    }
+    let mut wrong = Vec::new();
+    let mut passed = 0;
+    for case in &cases {
+        match run(case, Stage::EmulateGeneric) {
+            Ok(_) => passed += 1,
+            Err(why) if run(case, Stage::PassesPlan).is_ok() => wrong.push(format!("{}: {why}", case.name)),
+            Err(_) => {}
+        }
+    }
+    println!("{passed} of {} passed", cases.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(passed > 1700, "{passed}");
+}
+
+#[test]
+fn digits_at_several_batches() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/digits/digits.onnx");
+    let mut model = onnx::import_file(&file, &onnx::Options::default()).unwrap().model;
+    let imported = model.clone();
+    passes::run_pipeline(&mut model, &passes::Options::default()).unwrap();
+    for batch in [1usize, 3] {
+        let pixels: Vec<f32> = (0..batch * 64).map(|k| ((k * 37 + 11) % 17) as f32 / 16.0).collect();
+        let image = Tensor::from_f32s(&pixels).reshaped(vec![batch, 1, 8, 8]).unwrap();
+        let inputs = [Datum::Tensor(image)];
+        let expected = graph::eval::model(&imported, &inputs).unwrap();
+        let found = device::run(&model, &inputs, Sm::Sm80, false).unwrap();
+        outputs(&found, &expected, Tolerance { relative: 1e-5, absolute: 1e-6 }).unwrap();
+    }
+}
