@@ -48,6 +48,24 @@ fn wrong_options_are_refused() {
 }
 
 #[test]
+fn gpu_targets_share_a_crate() {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu-crate");
+    let folder = out.to_str().unwrap();
+    check(&["MODEL", "--out", folder, "--target", "sm_80,sm_90a"], 0, &["For sm_80:", "For sm_90a:"]);
+    let kernels: Vec<_> = std::fs::read_dir(out.join("src/kernels")).unwrap().map(|e| e.unwrap().path()).collect();
+    for target in ["sm_80", "sm_90a"] {
+        let line = format!(".target {target}\n");
+        assert!(kernels.iter().any(|k| std::fs::read_to_string(k).unwrap().contains(&line)), "{target}");
+    }
+    let manifest = std::fs::read_to_string(out.join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("cudarc"), "{manifest}");
+    let none = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-gpu-crate");
+    let none = none.to_str().unwrap();
+    check(&["MODEL", "--out", none, "--target", "cpu,sm_80"], 2, &["cpu alone"]);
+    check(&["MODEL", "--out", none, "--target", "sm_42"], 2, &["sm_75", "sm_120a", "native"]);
+}
+
+#[test]
 fn a_folder_of_others_is_left_alone() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("foreign");
     std::fs::create_dir_all(&out).unwrap();
