@@ -9,6 +9,7 @@
 
 use graph::dim::{Dim, SymId};
 use graph::expr::Exprs;
+use graph::symbol::Symbols;
 
 use crate::kernel::{Body, Kernel, Port};
 
@@ -61,12 +62,29 @@ pub fn abstract_sizes(mut kernel: Kernel, constants: Constants) -> (Kernel, Vec<
     (kernel, values)
 }
 
+/// A kernel over sizes of the plan: over the symbols that occur in it, numbered as they come, and these symbols. Sizes stay the
+/// polynomials that they are, so that how strides follow from extents stays known.
+pub fn own_symbols(mut kernel: Kernel) -> (Kernel, Vec<Dim>) {
+    let none = Symbols::default();
+    let mut own: Vec<SymId> = Vec::new();
+    let mut renamed = |dim: &Dim, _role: Role| {
+        dim.for_each_symbol(&mut |id| {
+            if !own.contains(&id) {
+                own.push(id);
+            }
+        });
+        let number = |id: SymId| own.iter().position(|o| *o == id).map(|k| Dim::symbol(SymId(k as u32)));
+        none.substitute(dim, &number)
+    };
+    for_each_size(&mut kernel, &mut renamed);
+    kernel.params = own.len();
+    (kernel, own.into_iter().map(Dim::symbol).collect())
+}
+
 /// Puts values back in the place of the parameters.
 pub fn apply_sizes(mut kernel: Kernel, values: &[Dim]) -> Kernel {
-    let mut value = |dim: &Dim, _role: Role| match dim.as_symbol() {
-        Some(id) => values.get(id.0 as usize).cloned().unwrap_or_else(|| dim.clone()),
-        None => dim.clone(),
-    };
+    let none = Symbols::default();
+    let mut value = |dim: &Dim, _role: Role| none.substitute(dim, &|id: SymId| values.get(id.0 as usize).cloned());
     for_each_size(&mut kernel, &mut value);
     kernel.params = 0;
     kernel
@@ -101,4 +119,32 @@ fn port_sizes(port: &mut Port, map: &mut dyn FnMut(&Dim, Role) -> Dim) {
 
 fn exprs(from: &Exprs, map: &mut dyn FnMut(&Dim, Role) -> Dim) -> Exprs {
     from.map_dims(&mut |dim: &Dim| map(dim, Role::Extent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text;
+
+    #[test]
+    fn own_symbols_keep_what_strides_have_of_extents() {
+        let kernel = text::parse(
+            "kernel params 9 {
+               operand f32[p7, p4, 3]
+               result f32[p7, p4, 3]
+               nest outer [] {
+                 stage inner [p7, p4, 3] {
+                   e0 = index 0 e1 = index 1 e2 = index 2 e3 = load 0 [e0, e1, e2] out [e3 to 0 [e0, e1, e2]]
+                 }
+               }
+             }",
+        )
+        .unwrap();
+        let (own, values) = own_symbols(kernel.clone());
+        assert_eq!(own.params, 2);
+        assert_eq!(values, [Dim::symbol(SymId(7)), Dim::symbol(SymId(4))]);
+        assert!(own.operands.iter().all(|o| o.access.is_dense(&o.shape)));
+        let back = apply_sizes(own, &values);
+        assert_eq!((back.operands, back.body), (kernel.operands, kernel.body));
+    }
 }

@@ -21,7 +21,7 @@ use graph::node::{Const, Op};
 use graph::symbol::Symbols;
 use graph::tensor::{Hash, Tensor};
 use graph::ty::Type;
-use nest::abstraction::abstract_sizes;
+use nest::abstraction::{Constants, abstract_sizes, own_symbols};
 use nest::kernel::Kernel;
 use nest::layout::Access;
 
@@ -167,7 +167,10 @@ impl<'a, C: Clone + PartialEq + std::fmt::Debug> Planner<'a, C> {
     /// A launch of a kernel over sizes of the plan: its code, which is added or found, the values of its parameters, and the
     /// scratch that the target wants for it.
     pub(crate) fn launch_of(&mut self, kernel: Kernel, reads: Vec<View>, writes: Vec<View>) -> Launch {
-        let (kernel, sizes) = abstract_sizes(kernel, self.target.constants);
+        let (kernel, sizes) = match self.target.constants {
+            Constants::Parameters => abstract_sizes(kernel, Constants::Parameters),
+            Constants::Code => own_symbols(kernel),
+        };
         let bytes = (self.target.workspace)(&kernel);
         let bytes = self.symbols.substitute(&bytes, &|id| sizes.get(id.0 as usize).cloned());
         let workspace = self.scratch(&bytes, DType::I64);
