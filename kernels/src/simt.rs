@@ -106,7 +106,8 @@ pub fn emit(problem: &Product, variant: &SimtVariant, sm: Sm) -> Result<TileKern
     let sources = sources(problem, variant, sm)?;
     let mut b = Builder::new(&format!("simt_f32_{}", variant.name()));
     b.block([variant.threads(), 1, 1]);
-    if let Some(ctas) = variant.ctas {
+    // The state of a gathered operand does not fit the bound.
+    if let Some(ctas) = variant.ctas.filter(|_| problem.window.is_none()) {
         b.min_ctas(ctas);
     }
     let mut params = Params::default();
