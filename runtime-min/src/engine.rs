@@ -15,6 +15,8 @@ pub struct EngineOptions {
     pub memory_limit: Option<usize>,
     /// Whether sessions take the time of every step.
     pub profile: bool,
+    /// Threads of a session; 0 and 1 are the caller's alone.
+    pub threads: usize,
 }
 
 impl EngineOptions {
@@ -27,6 +29,13 @@ impl EngineOptions {
     /// With at most so many bytes a session.
     pub fn with_memory_limit(mut self, bytes: usize) -> Self {
         self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// With so many threads in every session, the caller's among them. Results do not depend on their number. Without the
+    /// crate's feature `threads` it is the caller's alone.
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
         self
     }
 

@@ -1,11 +1,12 @@
 //! What generated crates need at run time: a few files, copied into each crate as they are but for their tests.
 //!
-//! - [`memory`], [`weights`] (and `half_elements`): all the `unsafe` code there is beside the kernels.
+//! - [`memory`], [`weights`], [`crew`] (and `half_elements`): all the `unsafe` code there is beside the kernels.
 //! - [`sizes`], [`copy`], [`bridge`], [`datum`]: what steps call. [`tensor`], [`engine`], [`error`]: what users see.
 
 pub mod bridge;
 pub mod copy;
 pub mod cpu;
+pub mod crew;
 pub mod datum;
 pub mod engine;
 pub mod error;

@@ -58,6 +58,7 @@ files! {
     "cpu/stem.rs"
     "cpu/tile.rs"
     "cpu/window.rs"
+    "crew.rs"
     "datum.rs"
     "engine.rs"
     "error.rs"

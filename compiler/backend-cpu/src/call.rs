@@ -1,5 +1,7 @@
 //! The call of a launch, and the files with the functions that calls name.
 
+mod cut;
+
 use graph::dim::Dim;
 use nest::kernel::{Body, Kernel};
 use plan::plan::{Action, Block, Claimed, Code, CodeId, Launch, Plan, View};
@@ -166,7 +168,7 @@ fn rank(epilogue: &Kernel) -> Result<usize, PrintError> {
     }
 }
 
-fn tile_map(code: &CpuCode, rank: usize) -> TileMap {
+pub(crate) fn tile_map(code: &CpuCode, rank: usize) -> TileMap {
     match code {
         CpuCode::Gemm(gemm) => {
             let batch = (0..rank).filter(|d| !gemm.result_rows.contains(d) && *d != gemm.result_column).collect();
@@ -202,11 +204,12 @@ pub fn print_call(plan: &Plan<CpuCode>, site: &CallSite<'_>) -> Result<TokenStre
                 )
             })
         }
-        Code::Claimed(claimed) => claimed_call(site, claimed, id, &sizes),
+        Code::Claimed(claimed) => claimed_call(plan, site, claimed, id, &sizes),
     }
 }
 
 fn claimed_call(
+    plan: &Plan<CpuCode>,
     site: &CallSite<'_>,
     claimed: &Claimed<CpuCode>,
     id: u32,
@@ -228,28 +231,62 @@ fn claimed_call(
         .map(|(slice, view)| if by_number { slice.clone() } else { offset(view, site, slice.clone()) })
         .collect();
     let values: Vec<TokenStream> = own_sizes.iter().map(|s| quote!(runtime::cpu::scalar::count(#s))).collect();
-    let call = family_call(site, &claimed.code, &values)?;
     let workspace = match &site.workspace {
-        _ if !call.to_string().contains("workspace") => TokenStream::new(),
         Some(workspace) => quote!(let workspace: &mut [f32] = #workspace;),
         None => quote!(let workspace: &mut [f32] = &mut [];),
     };
+    let parts = cut::parts(plan, site, &claimed.code, &values)?;
     let epilogue = format_ident!("e{id}");
+    let call = family_call(site, &claimed.code, &values)?;
+    let lend = call.to_string().contains("workspace").then(|| {
+        quote! {
+            let workspace: &mut [f32] = match space {
+                Some(own) => own,
+                None => scratch,
+            };
+        }
+    });
+    let lent = if lend.is_some() { [quote!(space), quote!(scratch)] } else { [quote!(_), quote!(_)] };
+    let [space, own_scratch] = lent;
+    let (axes, offsets, cut) = (&parts.axes, &parts.offsets, &parts.cut);
+    let count = results.len();
+    let (positions, own): (Vec<_>, Vec<_>) =
+        (0..count).map(|k| (proc_macro2::Literal::usize_unsuffixed(k), format_ident!("t{k}"))).unzip();
     Ok(quote! {{
         let isa = runtime::cpu::isa::Isa::detect();
         #(let #names = #inputs;)*
         #(let #extras = #extra;)*
-        #(let #results = #writes;)*
+        #(let mut #results = #writes;)*
         #workspace
+        let scratch = workspace.len();
         let sizes = [#(#epilogue_sizes),*];
-        let mut failed = None;
-        let mut store = |tile: &runtime::cpu::tile::Tile, acc: &[f32]| {
-            let done = kernels::epilogues::#epilogue(isa, tile, acc, #(#extras,)* #(&mut *#results,)* &sizes);
-            if let Err(error) = done {
-                failed.get_or_insert(error);
-            }
-        };
-        #call.and_then(|()| failed.map_or(Ok(()), Err))
+        let axes = [#(#axes),*];
+        let cut = #cut;
+        let (mut space, mut at) = (Some(workspace), [0i64; #count]);
+        let mut states: [_; runtime::crew::MOST] = core::array::from_fn(|part| (
+            (#(cut.take(part, &mut #results, &mut at[#positions], #offsets, &axes[#positions]),)*),
+            space.take(),
+            Ok(()),
+        ));
+        let states = states.get_mut(..cut.parts()).unwrap_or_default();
+        let done = run.crew.each(states, scratch, |part, ((#(#own,)*), #space, done), #own_scratch| {
+            #lend
+            let starts = [#(#own.0),*];
+            let mut failed = None;
+            let mut store = |tile: &runtime::cpu::tile::Tile, acc: &[f32]| {
+                let done =
+                    kernels::epilogues::#epilogue(isa, tile, acc, #(#extras,)* #(&mut *#own.1,)* &starts, &sizes);
+                if let Err(error) = done {
+                    failed.get_or_insert(error);
+                }
+            };
+            let called = #call;
+            *done = called.and_then(|()| failed.map_or(Ok(()), Err));
+        });
+        match done {
+            Ok(()) => states.iter().try_for_each(|state| state.2),
+            Err(_) => Err(runtime::cpu::KernelError::Shape { rule: "every thread of the session lives" }),
+        }
     }})
 }
 
@@ -261,15 +298,17 @@ fn family_call(site: &CallSite<'_>, code: &CpuCode, sizes: &[TokenStream]) -> Re
             let window = window_tokens(window, sizes)?;
             Ok(quote! {{
                 let window = #window;
-                runtime::cpu::depthwise::depthwise(isa, &window, window.planes(), x0, x1, &mut store)
+                runtime::cpu::depthwise::depthwise(isa, &window, window.part(&cut, part), x0, x1, &mut store)
             }})
         }
         CpuCode::Pool { window, mode } => {
             let window = window_tokens(window, sizes)?;
             let call = match mode {
-                PoolMode::Max => quote!(runtime::cpu::pool::max_pool(isa, &window, window.planes(), x0, &mut store)),
+                PoolMode::Max => {
+                    quote!(runtime::cpu::pool::max_pool(isa, &window, window.part(&cut, part), x0, &mut store))
+                }
                 PoolMode::Average { count_padding } => quote! {
-                    runtime::cpu::pool::average_pool(isa, &window, #count_padding, window.planes(), x0, &mut store)
+                    runtime::cpu::pool::average_pool(isa, &window, #count_padding, window.part(&cut, part), x0, &mut store)
                 },
             };
             Ok(quote!({ let window = #window; #call }))
@@ -284,11 +323,13 @@ fn family_call(site: &CallSite<'_>, code: &CpuCode, sizes: &[TokenStream]) -> Re
                     if *center { quote!(LayerNorm { eps: #eps }) } else { quote!(RmsNorm { eps: #eps }) }
                 }
             };
-            Ok(quote! {
+            Ok(quote! {{
+                let rows = 1 #(* #outer)*;
+                let some = cut.range(runtime::crew::Role::N, part, rows);
                 runtime::cpu::each_row::each_row(
-                    isa, runtime::cpu::each_row::RowWork::#work, (1 #(* #outer)*, #length), x0, workspace, &mut store
+                    isa, runtime::cpu::each_row::RowWork::#work, some, (rows, #length), x0, workspace, &mut store
                 )
-            })
+            }})
         }
     }
 }
@@ -333,17 +374,19 @@ fn gemm_call(site: &CallSite<'_>, gemm: &GemmCode, sizes: &[TokenStream]) -> Res
         let b = in_b.map_or_else(|| Ok(quote!(0)), |d| stride(b, d))?;
         dims.push(quote!(runtime::cpu::product::Batch { extent: #extent, a: #a, b: #b }));
     }
-    Ok(quote! {
+    Ok(quote! {{
+        let batch: &[runtime::cpu::product::Batch] = &[#(#dims),*];
         runtime::cpu::product::product(
             isa,
-            &[#(#dims),*],
+            &runtime::cpu::product::Share::of(&cut, part, batch, (#m, #n)),
+            batch,
             (#m, #n, #k),
             runtime::cpu::product::Matrix { data: x0, offset: #a_offset, rows: #a_rows, columns: #a_columns },
             runtime::cpu::product::Second::#second,
             workspace,
             &mut store,
         )
-    })
+    }})
 }
 
 fn two(values: [i64; 2]) -> TokenStream {
@@ -374,13 +417,13 @@ fn conv_call(conv: &ConvCode, sizes: &[TokenStream]) -> Result<TokenStream, Prin
     Ok(if conv.stem {
         quote! {{
             let stem = runtime::cpu::stem::Stem { in_channels: #inputs, conv: #described };
-            let part = stem.conv.whole();
-            runtime::cpu::stem::conv_stem(isa, &stem, &part, x0, x1, workspace, &mut store)
+            let own = stem.conv.part(&cut, part);
+            runtime::cpu::stem::conv_stem(isa, &stem, &own, x0, x1, workspace, &mut store)
         }}
     } else {
         quote! {{
             let conv = #described;
-            runtime::cpu::conv::conv(isa, &conv, &conv.whole(), x0, x1, &mut store)
+            runtime::cpu::conv::conv(isa, &conv, &conv.part(&cut, part), x0, x1, &mut store)
         }}
     })
 }

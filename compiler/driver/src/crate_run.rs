@@ -50,9 +50,17 @@ impl CrateRun {
     }
 
     /// The output of the crate's bench.
-    pub fn bench(&self, seconds: f64) -> Result<String, Error> {
-        let seconds = seconds.to_string();
-        self.cargo(&["bench", "--bench", "infer", "--", "--json", "--seconds", &seconds])
+    pub fn bench(&self, seconds: f64, threads: usize) -> Result<String, Error> {
+        let (seconds, number) = (seconds.to_string(), threads.to_string());
+        let mut args = vec!["bench", "--bench", "infer"];
+        if threads > 1 {
+            args.extend(["--features", "threads"]);
+        }
+        args.extend(["--", "--json", "--seconds", &seconds]);
+        if threads > 1 {
+            args.extend(["--threads", &number]);
+        }
+        self.cargo(&args)
     }
 
     fn cargo(&self, args: &[&str]) -> Result<String, Error> {

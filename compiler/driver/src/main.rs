@@ -64,6 +64,9 @@ enum Command {
         /// How long to measure.
         #[arg(long, default_value_t = 3.0)]
         seconds: f64,
+        /// Threads of the session.
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
     },
 }
 
@@ -184,8 +187,8 @@ fn run(command: Command) -> Result<u8, Error> {
             show(&verify::table(&lines));
             Ok(u8::from(lines.iter().any(|l| !l.passed)))
         }
-        Command::Bench { model, json, seconds } => {
-            let text = bench::bench(&model.compiler()?, seconds)?;
+        Command::Bench { model, json, seconds, threads } => {
+            let text = bench::bench(&model.compiler()?, seconds, threads)?;
             let lines: Vec<&str> = text.lines().filter(|l| json || !l.starts_with('{')).collect();
             show(&format!("{}\n", lines.join("\n")));
             Ok(0)

@@ -24,6 +24,7 @@ const TAKEN: &[&str] = &[
     "Box",
     "Clone",
     "Copy",
+    "Crew",
     "DType",
     "Datum",
     "Debug",
@@ -190,6 +191,7 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
                 buffers: plan::Buffers,
                 sizes: plan::Sizes,
                 profile: Profile,
+                crew: Crew,
                 owned: Owned,
             }
 
@@ -198,7 +200,8 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
                     let buffers = plan::Buffers::new(shared.options.memory_limit)?;
                     let profile = Profile::new(&plan::NODES, shared.options.profile);
                     let owned = Owned::new(Owned::SMALLEST)?;
-                    Ok(Session { shared, buffers, sizes: plan::Sizes::default(), profile, owned })
+                    let crew = Crew::new(shared.options.threads);
+                    Ok(Session { shared, buffers, sizes: plan::Sizes::default(), profile, crew, owned })
                 }
 
                 /// Runs the model on these inputs.
@@ -207,7 +210,8 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
                     let dims = plan::dims(#(#shapes),*)?;
                     let io = plan::Io { weights: &self.shared.weights, constants: &self.shared.constants, #io };
                     let (buffers, sizes, profile) = (&mut self.buffers, &mut self.sizes, &mut self.profile);
-                    plan::call(dims, &mut plan::Run { io, buffers, sizes, profile })?;
+                    let crew = &mut self.crew;
+                    plan::call(dims, &mut plan::Run { io, buffers, sizes, profile, crew })?;
                     Outputs::of(&self.buffers, &self.sizes)
                 }
 
@@ -217,7 +221,8 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
                     let dims = plan::dims(#(#own_shapes),*)?;
                     let io = plan::Io { weights: &self.shared.weights, constants: &self.shared.constants, #own_io };
                     let (buffers, sizes, profile) = (&mut self.buffers, &mut self.sizes, &mut self.profile);
-                    plan::call(dims, &mut plan::Run { io, buffers, sizes, profile })?;
+                    let crew = &mut self.crew;
+                    plan::call(dims, &mut plan::Run { io, buffers, sizes, profile, crew })?;
                     Outputs::of(&self.buffers, &self.sizes)
                 }
 

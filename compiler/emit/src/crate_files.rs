@@ -19,8 +19,18 @@ use crate::samples;
 use crate::target::TargetPrinter;
 
 /// Runtime files of every crate.
-const RUNTIME: &[&str] =
-    &["bridge.rs", "copy.rs", "datum.rs", "engine.rs", "error.rs", "memory.rs", "sizes.rs", "tensor.rs", "weights.rs"];
+const RUNTIME: &[&str] = &[
+    "bridge.rs",
+    "copy.rs",
+    "crew.rs",
+    "datum.rs",
+    "engine.rs",
+    "error.rs",
+    "memory.rs",
+    "sizes.rs",
+    "tensor.rs",
+    "weights.rs",
+];
 
 /// The files of a crate of one model.
 pub fn emit_crate<C>(plan: &Plan<C>, target: &dyn TargetPrinter<C>, options: &Options) -> Result<Files, EmitError> {

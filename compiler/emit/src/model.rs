@@ -162,6 +162,7 @@ fn root(api: &TokenStream) -> TokenStream {
         use std::time::Duration;
 
         #uses
+        use runtime::crew::Crew;
         use runtime::engine::Profile;
         use runtime::error::StepError;
         use runtime::weights::Weights;

@@ -100,6 +100,7 @@ pub fn print<C>(
             pub buffers: &'a mut Buffers,
             pub sizes: &'a mut Sizes,
             pub profile: &'a mut Profile,
+            pub crew: &'a mut Crew,
         }
 
         /// Runs the model: sizes and buffers are made ready, then every step runs.
@@ -149,6 +150,7 @@ pub fn print<C>(
     }
     let file = quote! {
         #uses
+        use super::runtime::crew::Crew;
         use super::runtime::engine::Profile;
         use super::runtime::error::{Error, Node, StepError};
         use super::runtime::memory::{Budget, Memory};

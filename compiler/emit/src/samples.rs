@@ -21,7 +21,13 @@ const CUDARC: &str = "cudarc = { version = \"0.19.5\", default-features = false,
                       \"driver\", \"dynamic-loading\", \"std\"] }\n";
 
 /// The runtime's GPU files stand behind a feature.
-const FEATURES: &str = "[features]\ndefault = [\"cuda\"]\ncuda = []\n\n";
+const FEATURES: &str = "[features]\ndefault = [\"cuda\"]\ncuda = []\nthreads = []\n\n";
+
+/// Sessions of several threads.
+const THREADS: &str = "[features]\nthreads = []\n\n";
+
+const BENCH_OPTIONS: &str = "{\n        let threads = args.iter().skip_while(|a| *a != \"--threads\").nth(1);\n        \
+                             EngineOptions::default().with_threads(threads.and_then(|s| s.parse().ok()).unwrap_or(1))\n    }";
 
 const BENCH: &str = "[[bench]]\nname = \"infer\"\nharness = false\n\n";
 
@@ -33,7 +39,7 @@ pub fn manifest(options: &Options, models: &[ModelFiles], bench: bool) -> String
         ("name", crate_name(options)),
         ("half", half.to_string()),
         ("cudarc", if gpu { CUDARC.to_string() } else { String::new() }),
-        ("features", if gpu { FEATURES.to_string() } else { String::new() }),
+        ("features", if gpu { FEATURES } else { THREADS }.to_string()),
         ("bench", if bench { BENCH.to_string() } else { String::new() }),
         ("tool", options.tool_version.clone()),
         ("source", one_line(&options.source).replace(['"', '\\'], "'")),
@@ -65,6 +71,12 @@ pub fn texts<C>(plan: &Plan<C>, model: &ModelFiles, options: &Options) -> Result
         ("samples", sample_inputs(plan)),
         ("usage", usage(plan, &name)),
         ("fill", if plan.inputs.is_empty() { String::new() } else { "session.fill_datums(&inputs)?;".to_string() }),
+        (
+            "more",
+            if model.gpu { "" } else { ",\n//! with the feature `threads` `-- --threads N` for several threads" }
+                .to_string(),
+        ),
+        ("engine_options", if model.gpu { "EngineOptions::default()" } else { BENCH_OPTIONS }.to_string()),
         ("golden_inputs", golden_list(options, "input")),
         ("golden_outputs", golden_list(options, "output")),
     ];

@@ -17,6 +17,7 @@
 //! NaN does not poison the border pixels that the tap leaves out. 1-D is `H == 1`.
 //! Idea: Dukhan, "The Indirect Convolution Algorithm", 2019; channel blocks as oneDNN and Georganas et al., 2018.
 
+use super::super::crew::{Cut, Role};
 use super::isa::Isa;
 use super::micro::{Acc, MAX_ROWS, MAX_RUNS, Micro, Run, deliver, group_panels};
 use super::tile::{Store, Tile};
@@ -51,6 +52,8 @@ pub struct Conv2d {
 /// The part of the output that one call computes: threads divide the work by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
+    /// Images.
+    pub images: Range<usize>,
     /// Pixels of one image in reading order.
     pub pixels: Range<usize>,
     /// Output channel blocks.
@@ -60,7 +63,21 @@ pub struct Part {
 impl Conv2d {
     /// Everything.
     pub fn whole(&self) -> Part {
-        Part { pixels: 0..self.output[0].saturating_mul(self.output[1]), blocks: 0..self.out_blocks }
+        let pixels = 0..self.output[0].saturating_mul(self.output[1]);
+        Part { images: 0..self.batch, pixels, blocks: 0..self.out_blocks }
+    }
+
+    /// A part of a cut.
+    pub fn part(&self, cut: &Cut, part: usize) -> Part {
+        let [height, width] = self.output;
+        let (rows, pixels) = (cut.range(Role::Y, part, height), cut.range(Role::X, part, height.saturating_mul(width)));
+        // Columns are cut only where there is one row.
+        let (start, end) = (rows.start.saturating_mul(width), rows.end.saturating_mul(width));
+        Part {
+            images: cut.range(Role::N, part, self.batch),
+            pixels: start.max(pixels.start)..end.min(pixels.end),
+            blocks: cut.range(Role::C, part, self.out_blocks),
+        }
     }
 
     fn taps(&self) -> usize {
@@ -76,6 +93,7 @@ impl Conv2d {
         rule(sizes.as_flattened().iter().all(|&v| v < 1 << 24), "spatial sizes are below 2^24")?;
         rule(product(&self.output).is_some_and(|size| part.pixels.end <= size), "pixels lie inside the output")?;
         rule(part.blocks.end <= self.out_blocks, "blocks lie inside the output")?;
+        rule(part.images.end <= self.batch, "images lie inside the batch")?;
         let image = [self.batch, self.in_blocks, self.input[0], self.input[1], BLOCK];
         need("input", product(&image), input.len())?;
         let filter = [self.out_blocks, self.kernel[0], self.kernel[1], self.in_blocks / self.groups, BLOCK, BLOCK];
@@ -110,7 +128,7 @@ pub fn conv(
     while first < part.blocks.end {
         let group = first / group_out;
         let end = part.blocks.end.min((group + 1) * group_out).min(first + step);
-        for n in 0..conv.batch {
+        for n in part.images.clone() {
             let plane = input.get(n * image + group * group_in..).unwrap_or_default();
             let mut pixel = part.pixels.start;
             while pixel < part.pixels.end {

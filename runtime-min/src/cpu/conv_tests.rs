@@ -91,10 +91,10 @@ fn check(case: Case) {
                     }
                 }
             };
-            let Part { pixels, blocks } = shape.whole();
+            let Part { images, pixels, blocks } = shape.whole();
             let cut = pixels.end / 3;
             for pixels in [0..cut, cut..pixels.end] {
-                let part = Part { pixels, blocks: blocks.clone() };
+                let part = Part { images: images.clone(), pixels, blocks: blocks.clone() };
                 let done = if as_stem {
                     conv_stem(isa, &stem, &part, &x, &ws, &mut scratch, &mut store)
                 } else {
@@ -155,6 +155,6 @@ fn wrong_sizes_are_refused() {
     let w = [0.0; 256];
     assert!(conv(Isa::detect(), &shape, &shape.whole(), &[0.0; 63], &w, &mut never).is_err());
     assert!(conv(Isa::detect(), &shape, &shape.whole(), &[0.0; 64], &w[1..], &mut never).is_err());
-    let part = Part { pixels: 0..5, blocks: 0..1 };
+    let part = Part { images: 0..1, pixels: 0..5, blocks: 0..1 };
     assert!(conv(Isa::detect(), &shape, &part, &[0.0; 64], &w, &mut never).is_err());
 }

@@ -4,6 +4,7 @@ use super::isa::Isa;
 use super::rows::{layer_norm_row, log_softmax_row, rms_norm_row, softmax_row};
 use super::tile::{Store, Tile};
 use super::{KernelError, need, product};
+use core::ops::Range;
 
 /// What happens to a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,10 +25,11 @@ pub enum RowWork {
     },
 }
 
-/// Works on `rows` rows of `length` elements; tiles carry the number of the row as `n` and the elements as channels.
+/// Works on some of `rows` rows of `length` elements; tiles carry the number of the row as `n` and the elements as channels.
 pub fn each_row(
     isa: Isa,
     work: RowWork,
+    some: Range<usize>,
     (rows, length): (usize, usize),
     x: &[f32],
     scratch: &mut [f32],
@@ -39,7 +41,7 @@ pub fn each_row(
     if length == 0 {
         return Ok(());
     }
-    for (n, from) in x.chunks_exact(length).take(rows).enumerate() {
+    for (n, from) in x.chunks_exact(length).enumerate().take(rows.min(some.end)).skip(some.start) {
         row.copy_from_slice(from);
         match work {
             RowWork::Softmax => softmax_row(isa, row),

@@ -21,6 +21,7 @@ use super::micro::{Acc, MAX_ROWS, Micro, Run, deliver, group_panels};
 use super::pack::{packed_b_len, span};
 use super::tile::{Store, Tile};
 use super::{BLOCK, KernelError, need};
+use core::ops::Range;
 
 /// The operands of one product.
 ///
@@ -55,6 +56,19 @@ impl<'a> Gemm<'a> {
 
 /// Computes C and hands it to `store`.
 pub fn gemm(isa: Isa, g: &Gemm, store: &mut dyn Store) -> Result<(), KernelError> {
+    gemm_part(isa, g, 0..g.m, 0..g.n.div_ceil(BLOCK), store)
+}
+
+/// Computes some rows and blocks of 16 columns of C.
+pub fn gemm_part(
+    isa: Isa,
+    g: &Gemm,
+    rows: Range<usize>,
+    panels: Range<usize>,
+    store: &mut dyn Store,
+) -> Result<(), KernelError> {
+    let rule = |holds: bool, rule| if holds { Ok(()) } else { Err(KernelError::Shape { rule }) };
+    rule(rows.end <= g.m && panels.end <= g.n.div_ceil(BLOCK), "rows and columns lie inside the result")?;
     need("b", packed_b_len(g.k, g.n), g.b.len())?;
     let last_block = g.k.div_ceil(BLOCK);
     let last_width = g.k - last_block.saturating_sub(1) * BLOCK;
@@ -65,14 +79,13 @@ pub fn gemm(isa: Isa, g: &Gemm, store: &mut dyn Store) -> Result<(), KernelError
 
     let micro = Micro::of(isa);
     let panel = g.k * BLOCK;
-    let panels = g.n.div_ceil(BLOCK);
     let group = group_panels(panel);
     let mut acc = Acc::new();
-    for first in (0..panels).step_by(group) {
-        let end = panels.min(first + group);
-        let mut m = 0;
-        while m < g.m {
-            let rows = micro.next_rows(g.m - m);
+    for first in panels.clone().step_by(group) {
+        let end = panels.end.min(first + group);
+        let (mut m, last) = (rows.start, rows.end);
+        while m < last {
+            let rows = micro.next_rows(last - m);
             let run = rows_run(g, m, rows);
             let mut p = first;
             while p < end {

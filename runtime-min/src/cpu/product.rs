@@ -7,11 +7,13 @@
 //! B is packed ahead, or packed anew for every batch into the workspace; so is an A whose k is not contiguous. Tiles carry the
 //! row-major number of the batch as `n`.
 
-use super::gemm::{Gemm, gemm};
+use super::super::crew::{Cut, Role};
+use super::gemm::{Gemm, gemm_part};
 use super::isa::Isa;
 use super::pack::{pack_a, pack_b, packed_a_len, packed_b_len};
 use super::tile::Store;
 use super::{BLOCK, KernelError};
+use core::ops::Range;
 
 /// One batch dim: its extent, and the elements between its entries in A and B (0: the same for all).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +48,38 @@ pub enum Second<'a> {
     Strided(Matrix<'a>),
 }
 
+/// What one call computes: threads divide the work by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Batches, counted row-major.
+    pub batches: Range<usize>,
+    /// Rows of every batch.
+    pub rows: Range<usize>,
+    /// Blocks of 16 columns of every batch.
+    pub panels: Range<usize>,
+}
+
+impl Share {
+    /// A part of a cut of a product of these sizes.
+    pub fn of(cut: &Cut, part: usize, batch: &[Batch], (m, n): (usize, usize)) -> Share {
+        let count = batch.iter().fold(1usize, |acc, d| acc.saturating_mul(d.extent));
+        Share {
+            batches: cut.range(Role::N, part, count),
+            rows: cut.range(Role::X, part, m),
+            panels: cut.range(Role::C, part, n.div_ceil(BLOCK)),
+        }
+    }
+}
+
 /// Batch dims a product may have.
 const MAX_BATCH: usize = 16;
 
-/// Computes all products and hands them to `store`. `workspace` holds the packed B (if it is strided), then the packed A (if
+/// Computes a share of all products and hands them to `store`. `workspace` holds the packed B (if it is strided), then the packed A (if
 /// its k is not contiguous).
+#[allow(clippy::too_many_arguments, reason = "the parts of one product, and where it is done")]
 pub fn product(
     isa: Isa,
+    share: &Share,
     batch: &[Batch],
     (m, n, k): (usize, usize, usize),
     a: Matrix<'_>,
@@ -76,7 +103,10 @@ pub fn product(
     let short = KernelError::Shape { rule: "the workspace holds the packed operands" };
     let (b_space, rest) = b_len.and_then(|l| workspace.split_at_mut_checked(l)).ok_or(short)?;
     let (a_space, _) = a_len.and_then(|l| rest.split_at_mut_checked(l)).ok_or(short)?;
-    for index in 0..count {
+    if share.batches.end > count {
+        return Err(KernelError::Shape { rule: "the share lies inside the batch" });
+    }
+    for index in share.batches.clone() {
         let (mut rest, mut a_at, mut b_at) = (index, a.offset, 0i64);
         for dim in batch.iter().rev() {
             let entry = (rest % dim.extent) as i64;
@@ -100,7 +130,7 @@ pub fn product(
             (&*a_space, BLOCK, BLOCK * m)
         };
         let g = Gemm { m, n, k, a: data, row_stride, block_stride, b: packed_b, batch: index };
-        gemm(isa, &g, store)?;
+        gemm_part(isa, &g, share.rows.clone(), share.panels.clone(), store)?;
     }
     Ok(())
 }
@@ -137,7 +167,11 @@ mod tests {
         let first = Matrix { data: &a, offset: 0, rows: ar, columns: ac };
         let second = Second::Strided(Matrix { data: &b, offset: 0, rows: br, columns: bc });
         let mut workspace = vec![0f32; 256];
-        product(Isa::detect(), &batch, (3, 2, 2), first, second, &mut workspace, &mut store).unwrap();
+        for half in
+            [Share { batches: 0..2, rows: 0..1, panels: 0..1 }, Share { batches: 0..2, rows: 1..3, panels: 0..1 }]
+        {
+            product(Isa::detect(), &half, &batch, (3, 2, 2), first, second, &mut workspace, &mut store).unwrap();
+        }
         for t in 0..2 {
             for m in 0..3i64 {
                 for n in 0..2i64 {

@@ -51,6 +51,7 @@ impl Stem {
         rule(sizes.as_flattened().iter().all(|&v| v < 1 << 24), "spatial sizes are below 2^24")?;
         rule(product(&c.output).is_some_and(|size| part.pixels.end <= size), "pixels lie inside the output")?;
         rule(part.blocks.end <= c.out_blocks, "blocks lie inside the output")?;
+        rule(part.images.end <= c.batch, "images lie inside the batch")?;
         need("input", product(&[c.batch, self.in_channels, c.input[0], c.input[1]]), input.len())?;
         need("weights", product(&[c.out_blocks, self.in_channels, c.kernel[0], c.kernel[1], BLOCK]), weights.len())?;
         need("scratch", self.scratch_len(), scratch.len())
@@ -79,7 +80,7 @@ pub fn conv_stem(
     let mut runs = [Run::EMPTY; MAX_RUNS];
     let mut acc = Acc::new();
     let list = RunList::new(stem, padded);
-    for n in 0..c.batch {
+    for n in part.images.clone() {
         copy_padded(stem, padded, n, input, scratch);
         for first in part.blocks.clone().step_by(step) {
             let end = part.blocks.end.min(first + step);

@@ -8,6 +8,7 @@
 //!
 //! Input is `[N][C/16][H][W][16]`; results go to the store in stretches of at most 32 pixels of one row.
 
+use super::super::crew::{Cut, Role};
 #[cfg(target_arch = "x86_64")]
 use super::isa::Level;
 use super::isa::{Isa, Work, vectorize};
@@ -48,6 +49,14 @@ impl Window {
     /// All planes; a plane is one channel block of one image, `n * blocks + block`. Threads divide the work by it.
     pub fn planes(&self) -> Range<usize> {
         0..self.batch.saturating_mul(self.blocks)
+    }
+
+    /// The planes of a part of a cut.
+    pub fn part(&self, cut: &Cut, part: usize) -> Range<usize> {
+        let (images, blocks) = (cut.range(Role::N, part, self.batch), cut.range(Role::C, part, self.blocks));
+        // Blocks are cut only where there is one image.
+        let last = images.end.saturating_sub(1).saturating_mul(self.blocks).saturating_add(blocks.end);
+        images.start * self.blocks + blocks.start..last.min(self.planes().end)
     }
 
     fn check(&self, planes: &Range<usize>, input: &[f32]) -> Result<(), KernelError> {

@@ -196,7 +196,13 @@ fn nest_body(kernel: &Kernel, nest: &Nest) -> Result<TokenStream, PrintError> {
             match &out.target {
                 Target::Store { result: k, index } => {
                     let port = kernel.results.get(*k).ok_or(PrintError::Malformed("no such result"))?.clone();
-                    sinks.push(Sink::Store { name: result(*k), port, value: out.value, index: index.clone() });
+                    sinks.push(Sink::Store {
+                        name: result(*k),
+                        port,
+                        value: out.value,
+                        index: index.clone(),
+                        start: None,
+                    });
                 }
                 Target::Keep => {
                     if !stage.inner.is_empty() {
@@ -253,8 +259,8 @@ pub struct TileMap {
     pub c: usize,
 }
 
-/// An epilogue as a function over one tile: `pub fn name(tile: &Tile, acc: &[f32], operands…, results…, p)`. The first
-/// `virtual_operands` operands are the tile's values.
+/// An epilogue as a function over one tile: `pub fn name(tile: &Tile, acc: &[f32], operands…, results…, starts, p)`. The first
+/// `virtual_operands` operands are the tile's values; `starts` are the positions in the buffers at which the results begin.
 pub fn print_epilogue(
     kernel: &Kernel,
     virtual_operands: usize,
@@ -306,7 +312,8 @@ pub fn print_epilogue(
     for out in &stage.outs {
         if let Target::Store { result: k, index } = &out.target {
             let port = kernel.results.get(*k).ok_or(PrintError::Malformed("no such result"))?.clone();
-            sinks.push(Sink::Store { name: result(*k), port, value: out.value, index: index.clone() });
+            let start = Some(format_ident!("s{k}"));
+            sinks.push(Sink::Store { name: result(*k), port, value: out.value, index: index.clone(), start });
         }
     }
     let extents = extents(kernel);
@@ -334,7 +341,10 @@ pub fn print_epilogue(
         })
     };
     let (whole, part) = (lanes(None)?, lanes(Some(quote!(count)))?);
+    let starts = (0..kernel.results.len()).map(|k| format_ident!("s{k}"));
+    let count = kernel.results.len();
     let body = quote! {
+        let [#(#starts),*] = *starts;
         let (t_n, t_y) = (tile.n as i64, tile.y as i64);
         let width = i64::min(tile.cs as i64, #channels - tile.c as i64);
         for cb in 0..size::ceil_div(width, 16) {
@@ -347,6 +357,7 @@ pub fn print_epilogue(
     let reference = |name: &str, ty: TokenStream| Slice { name: format_ident!("{name}"), ty, mutable: false };
     let mut given = vec![reference("tile", quote!(Tile)), reference("acc", quote!([f32]))];
     given.extend(slices(kernel, 1));
+    given.push(reference("starts", quote!([i64; #count])));
     let tokens = shell(&name, doc, &given, kernel.params, &body);
     Ok(Function { name, tokens })
 }

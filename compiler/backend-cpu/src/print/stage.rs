@@ -59,7 +59,8 @@ pub(super) struct StageSpec<'a> {
 /// A sink: what happens with the values at one point.
 pub(super) enum Sink {
     /// Store to a slice with an address map, at the stage's own index.
-    Store { name: Ident, port: Port, value: ExprId, index: Vec<ExprId> },
+    /// The slice begins at position `start` of the buffer, if that is given.
+    Store { name: Ident, port: Port, value: ExprId, index: Vec<ExprId>, start: Option<Ident> },
     /// Any statements over printed values.
     Custom { values: Vec<ExprId>, print: Box<dyn Fn(&[TokenStream]) -> TokenStream> },
 }
@@ -471,7 +472,7 @@ impl<'a> StagePrinter<'a> {
             }
             Source::Tile(name) => {
                 let address = self.in_tile.clone();
-                let row = self.row_slice(&address, quote!(#name), false);
+                let row = self.row_slice(&address, quote!(#name), None, false);
                 let (slice, counter) = row.ok_or(PrintError::Malformed("a tile without a channel loop"))?;
                 let level = self.parallel_loops;
                 return Ok(self.bind(id, level, quote!(#slice[#counter])));
@@ -524,12 +525,18 @@ impl<'a> StagePrinter<'a> {
         if dtype == DType::Str || port.dtype.bits() < 8 {
             return None;
         }
-        let (slice, counter) = self.row_slice(address, quote!(#name), false)?;
+        let (slice, counter) = self.row_slice(address, quote!(#name), None, false)?;
         Some(from_stored(dtype, quote!(#slice[#counter])))
     }
 
     /// The elements of a slice that the innermost loop runs over, as a slice or array of their own, and their index.
-    fn row_slice(&mut self, address: &Dim, of: TokenStream, mutable: bool) -> Option<(Ident, Ident)> {
+    fn row_slice(
+        &mut self,
+        address: &Dim,
+        of: TokenStream,
+        start: Option<&Ident>,
+        mutable: bool,
+    ) -> Option<(Ident, Ident)> {
         let innermost = self.innermost.filter(|_| self.complete)?;
         let depth = self.loops.len();
         let base = address - &Dim::symbol(innermost);
@@ -539,7 +546,7 @@ impl<'a> StagePrinter<'a> {
         let LoopVar { name, extent } = self.loops.get(depth - 1)?;
         let counter = format_ident!("{name}_n");
         let row = format_ident!("row{}", self.rows);
-        let (base, extent) = (self.size_tokens(&base), extent.clone());
+        let (base, extent) = (since(start, self.size_tokens(&base)), extent.clone());
         self.rows += 1;
         let registers = self.spec.tile.as_ref().is_some_and(|t| t.count.is_none());
         let slot = self.before.get_mut(depth - 1)?;
@@ -565,7 +572,7 @@ impl<'a> StagePrinter<'a> {
                 }
                 Ok(print(&printed))
             }
-            Sink::Store { name, port, value, index } => {
+            Sink::Store { name, port, value, index, start } => {
                 let tokens = self.value(*value)?;
                 let mut at = Vec::with_capacity(index.len());
                 for i in index {
@@ -575,16 +582,24 @@ impl<'a> StagePrinter<'a> {
                 let reduces = !self.spec.reduce.is_empty();
                 let whole = port.dtype.bits() >= 8 && port.dtype != DType::Str;
                 if whole && !reduces {
-                    let row = self.row_slice(&address, quote!(&mut *#name), true);
+                    let row = self.row_slice(&address, quote!(&mut *#name), start.as_ref(), true);
                     if let Some((slice, counter)) = row {
                         let stored = to_stored(port.dtype, tokens);
                         return Ok(quote!(#slice[#counter] = #stored;));
                     }
                 }
-                let at = self.size_tokens(&address);
+                let at = since(start.as_ref(), self.size_tokens(&address));
                 Ok(store(name, port.dtype, &at, tokens))
             }
         }
+    }
+}
+
+/// A position counted from the first element of a slice.
+fn since(start: Option<&Ident>, position: TokenStream) -> TokenStream {
+    match start {
+        Some(start) => quote!((#position - #start)),
+        None => position,
     }
 }
 

@@ -69,7 +69,8 @@ impl<C> Api<'_, '_, C> {
                     #io
                 };
                 let (buffers, sizes, profile) = (&mut self.buffers, &mut self.sizes, &mut self.profile);
-                plan::call(dims, &mut plan::Run { io, buffers, sizes, profile })?;
+                let crew = &mut self.crew;
+                    plan::call(dims, &mut plan::Run { io, buffers, sizes, profile, crew })?;
                 let #results_name = plan::results(&self.buffers, &self.sizes).map_err(StepError::at_border)?;
                 Ok(Vec::from([#(#results),*]))
             }
