@@ -118,7 +118,8 @@ fn large_weights_are_assembled_in() {
     let mut b = Builder::new("large");
     let shape = [Dim::constant(300_000)];
     let (x, y) = (b.input("x", DType::F32, &shape), b.output("y", DType::F32, &shape));
-    let weight = b.weight(&vec![1.5; 300_000]);
+    let values: Vec<f32> = (0..300_000u32).map(|k| k as f32).collect();
+    let weight = b.weight(&values);
     b.launch("add", &[&x, &weight], &y, &[]);
     let test = r#"
         use large::{Engine, EngineOptions, Error};
@@ -128,13 +129,35 @@ fn large_weights_are_assembled_in() {
             let engine = Engine::load(EngineOptions::default())?;
             assert_eq!(engine.info().weight_bytes % 256, 0);
             let out = engine.session()?.run()?.y().to_vec();
-            assert_eq!((out[0], out[299_999]), (1.5, 1.5));
+            assert_eq!((out[0], out[299_999]), (0.0, 299_999.0));
             let missing = Engine::load(EngineOptions::default().with_weights("no-such-file.bin"));
             assert!(matches!(missing, Err(Error::Weights { .. })));
             Ok(())
         }
     "#;
     check(&b.finish(), "large", test);
+}
+
+#[test]
+fn repeated_weights_are_made_at_load() {
+    let mut b = Builder::new("repeated");
+    let shape = [Dim::constant(300_000)];
+    let (x, y) = (b.input("x", DType::F32, &shape), b.output("y", DType::F32, &shape));
+    let weight = b.weight(&vec![1.5; 300_000]);
+    b.launch("add", &[&x, &weight], &y, &[]);
+    let test = r#"
+        use repeated::{Engine, EngineOptions, Error};
+
+        #[test]
+        fn first_and_last() -> Result<(), Error> {
+            let engine = Engine::load(EngineOptions::default().with_threads(2))?;
+            assert!(engine.info().weight_bytes <= 1024);
+            let out = engine.session()?.run()?.y().to_vec();
+            assert_eq!((out[0], out[299_999]), (1.5, 1.5));
+            Ok(())
+        }
+    "#;
+    check(&b.finish(), "repeated", test);
 }
 
 #[test]
