@@ -9,7 +9,7 @@ use graph::dim::Dim;
 use graph::dtype::DType;
 use graph::symbol::Symbols;
 use nest::kernel::Kernel;
-use ptx::{Address, Builder, Cmp, LoadCache, Module, Param, ParamRole, Reg, Sm, Space, Special, Type};
+use ptx::{Address, Builder, LoadCache, Module, Param, ParamRole, Reg, Sm, Space, Special, Type};
 
 use ptx_expr::{Value, Width};
 

@@ -2,7 +2,7 @@
 
 use graph::dtype::DType;
 use graph::expr::{BinOp, UnOp};
-use ptx::{Builder, Module, Reg, Sm, Type};
+use ptx::{Builder, Module, Reg, Sm};
 use ptx_expr::{Arith, Float, Machine, MathsMode, Value, Width, binary, unary};
 
 /// The body's instructions, without declarations and the return.

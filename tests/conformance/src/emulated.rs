@@ -1,5 +1,6 @@
 //! Kernels of the generic way as PTX on the emulator, each compared with its meaning.
 
+#[allow(dead_code, reason = "tests of the back end use the rest")]
 #[path = "../../../compiler/backend-ptx/tests/emulated/launcher.rs"]
 mod launcher;
 

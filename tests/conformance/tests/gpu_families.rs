@@ -112,7 +112,7 @@ fn convolutions(dtype: DType, channels: [usize; 3], sm: Sm, tolerance: f64) {
     let [c0, c1, c2] = channels;
     let x = b.input("x", Type::tensor(dtype, dims(&[2, c0, 7, 6])));
     let one = || vec![Dim::from(1_usize); 2];
-    let mut layer = |b: &mut Builder, x: ValueId, extent: [usize; 2], filters: [usize; 2], stride: i64| {
+    let layer = |b: &mut Builder, x: ValueId, extent: [usize; 2], filters: [usize; 2], stride: i64| {
         let w = b.constant(numbers(dtype, &[filters[1], filters[0], 3, 3], 4)).unwrap();
         let (extent, kernel) = (dims(&extent), dims(&[3, 3]));
         let window =
