@@ -1,6 +1,7 @@
 //! Plans that run in this process, on a GPU or on what stands in for one.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use emit::gpu::{GpuTarget, lower};
 use emit::weight_table::WeightTable;
@@ -73,6 +74,37 @@ pub fn run(session: &mut GpuSession, outputs: usize, inputs: &[Datum]) -> Result
         out.push(from_datum(value).map_err(|e| Error::Answer { what: e.to_string() })?);
     }
     Ok(out)
+}
+
+/// Milliseconds of rounds on a loaded plan.
+#[derive(Clone, Debug, Default)]
+pub struct Times {
+    /// Of the device, copies of inputs and outputs left out.
+    pub compute: Vec<f64>,
+    /// Of whole calls, from host memory to host memory.
+    pub call: Vec<f64>,
+}
+
+/// Times a session on inputs by position: rounds on the device for about half of the time, then whole calls.
+pub fn time(session: &mut GpuSession, inputs: &[Datum], limit: Duration) -> Result<Times, Error> {
+    /// Rounds between looks at the clock.
+    const ROUNDS: usize = 20;
+    let given: Vec<runtime::Datum> = inputs.iter().map(to_datum).collect();
+    let given: Vec<HostInput<'_>> = given.iter().map(host_input).collect();
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    // Warms caches and clocks.
+    session.time(&given, ROUNDS)?;
+    let mut times = Times::default();
+    let start = Instant::now();
+    while times.compute.is_empty() || start.elapsed() < limit / 2 {
+        times.compute.extend(session.time(&given, ROUNDS)?.into_iter().map(milliseconds));
+    }
+    while times.call.is_empty() || start.elapsed() < limit {
+        let call = Instant::now();
+        session.infer(&given)?;
+        times.call.push(milliseconds(call.elapsed()));
+    }
+    Ok(times)
 }
 
 fn host_input(value: &runtime::Datum) -> HostInput<'_> {

@@ -67,6 +67,9 @@ enum Command {
         /// Threads of the session.
         #[arg(long, default_value_t = 1)]
         threads: usize,
+        /// Without a crate, on this machine's GPU
+        #[arg(long)]
+        in_process: bool,
     },
 }
 
@@ -187,8 +190,12 @@ fn run(command: Command) -> Result<u8, Error> {
             show(&verify::table(&lines));
             Ok(u8::from(lines.iter().any(|l| !l.passed)))
         }
-        Command::Bench { model, json, seconds, threads } => {
-            let text = bench::bench(&model.compiler()?, seconds, threads)?;
+        Command::Bench { model, json, seconds, threads, in_process } => {
+            let compiler = model.compiler()?;
+            let text = match in_process {
+                true => bench::bench_in_process(&compiler, seconds)?,
+                false => bench::bench(&compiler, seconds, threads)?,
+            };
             let lines: Vec<&str> = text.lines().filter(|l| json || !l.starts_with('{')).collect();
             show(&format!("{}\n", lines.join("\n")));
             Ok(0)
