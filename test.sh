@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that needs no GPU: format check and all tests of the workspace.
-# The network is used for pinned packages and the pinned ONNX test data only.
+# The network is used for pinned packages, the pinned ONNX test data and NVIDIA's pinned assembler only.
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 
@@ -8,6 +8,11 @@ for tool in cargo python3; do
     command -v "$tool" >/dev/null || { echo "test.sh: $tool is needed and was not found" >&2; exit 1; }
 done
 tests/conformance/fetch.sh || exit 1
+# Tests that assemble every kernel say that they are skipped where there is no assembler.
+if [ -z "${PTXAS:-}" ] && [ "$(uname -sm)" = "Linux x86_64" ]; then
+    PTXAS=$(tests/gpu/fetch_ptxas.sh) || exit 1
+    export PTXAS
+fi
 
 locked=()
 [ -e Cargo.lock ] && locked=(--locked)
