@@ -91,7 +91,7 @@ pub struct Cut {
 }
 
 /// Multiply-adds, or elements, below which cutting costs more than it saves.
-const LEAST: i64 = 1 << 16;
+const LEAST: i64 = 1 << 19;
 
 impl Cut {
     /// The cut of a step for at most `parts` threads: `results` are the axes of each result in the same order, `work` its
