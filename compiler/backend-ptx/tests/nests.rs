@@ -1,5 +1,6 @@
 //! Nests on the emulator.
 
+#[path = "../../ptx/tests/assembler/mod.rs"]
 mod assembler;
 mod emulated;
 

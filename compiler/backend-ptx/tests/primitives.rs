@@ -1,5 +1,6 @@
 //! Scatter, sort, compact and prefix on the emulator.
 
+#[path = "../../ptx/tests/assembler/mod.rs"]
 mod assembler;
 mod emulated;
 

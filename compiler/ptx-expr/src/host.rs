@@ -92,43 +92,32 @@ macro_rules! extreme {
     };
 }
 
-fn float32(op: FloatOp, x: f32, y: f32, z: f32) -> f32 {
-    match op {
-        FloatOp::Add => x + y,
-        FloatOp::Sub => x - y,
-        FloatOp::Mul => x * y,
-        FloatOp::Div => x / y,
-        FloatOp::Fma => x.mul_add(y, z),
-        FloatOp::MinNan => extreme!(x, y, x < y || (x == y && x.is_sign_negative())),
-        FloatOp::MaxNan => extreme!(x, y, x > y || (x == y && x.is_sign_positive())),
-        FloatOp::Neg => -x,
-        FloatOp::Abs => x.abs(),
-        FloatOp::Sqrt => x.sqrt(),
-        FloatOp::Rint => x.round_ties_even(),
-        FloatOp::Floor => x.floor(),
-        FloatOp::Ceil => x.ceil(),
-        FloatOp::Trunc => x.trunc(),
-    }
+/// One definition for both widths.
+macro_rules! float_op {
+    ($name:ident, $float:ty) => {
+        fn $name(op: FloatOp, x: $float, y: $float, z: $float) -> $float {
+            match op {
+                FloatOp::Add => x + y,
+                FloatOp::Sub => x - y,
+                FloatOp::Mul => x * y,
+                FloatOp::Div => x / y,
+                FloatOp::Fma => x.mul_add(y, z),
+                FloatOp::MinNan => extreme!(x, y, x < y || (x == y && x.is_sign_negative())),
+                FloatOp::MaxNan => extreme!(x, y, x > y || (x == y && x.is_sign_positive())),
+                FloatOp::Neg => -x,
+                FloatOp::Abs => x.abs(),
+                FloatOp::Sqrt => x.sqrt(),
+                FloatOp::Rint => x.round_ties_even(),
+                FloatOp::Floor => x.floor(),
+                FloatOp::Ceil => x.ceil(),
+                FloatOp::Trunc => x.trunc(),
+            }
+        }
+    };
 }
 
-fn float64(op: FloatOp, x: f64, y: f64, z: f64) -> f64 {
-    match op {
-        FloatOp::Add => x + y,
-        FloatOp::Sub => x - y,
-        FloatOp::Mul => x * y,
-        FloatOp::Div => x / y,
-        FloatOp::Fma => x.mul_add(y, z),
-        FloatOp::MinNan => extreme!(x, y, x < y || (x == y && x.is_sign_negative())),
-        FloatOp::MaxNan => extreme!(x, y, x > y || (x == y && x.is_sign_positive())),
-        FloatOp::Neg => -x,
-        FloatOp::Abs => x.abs(),
-        FloatOp::Sqrt => x.sqrt(),
-        FloatOp::Rint => x.round_ties_even(),
-        FloatOp::Floor => x.floor(),
-        FloatOp::Ceil => x.ceil(),
-        FloatOp::Trunc => x.trunc(),
-    }
-}
+float_op!(float32, f32);
+float_op!(float64, f64);
 
 /// A sum and its exact error (Knuth); the error of an infinite sum is taken as 0.
 fn two_sum(x: f64, y: f64) -> (f64, f64) {

@@ -69,6 +69,28 @@ pub fn import_with_info(case: &Case) -> Result<onnx::Imported, String> {
     onnx::import_file(&case.model(), &Options::default()).map_err(|e| format!("import: {e}"))
 }
 
+/// How all node tests fare at a stage: how many pass, and what is wrong with those that fail there though their plan gives the
+/// right results on the evaluator. `None` where the suite is not fetched, which is said.
+#[allow(clippy::print_stdout, reason = "a line in the log of a test")]
+pub fn node_tests(stage: Stage) -> Option<(usize, Vec<String>)> {
+    let cases = crate::case::all(&crate::case::suite_folder());
+    if cases.is_empty() {
+        println!("the suite is not fetched: run tests/conformance/fetch.sh");
+        return None;
+    }
+    let mut wrong = Vec::new();
+    let mut passed = 0;
+    for case in &cases {
+        match run(case, stage) {
+            Ok(_) => passed += 1,
+            Err(why) if run(case, Stage::PassesPlan).is_ok() => wrong.push(format!("{}: {why}", case.name)),
+            Err(_) => {}
+        }
+    }
+    println!("{passed} of {} passed", cases.len());
+    Some((passed, wrong))
+}
+
 /// Runs all data sets; yields the largest distance in units of the last place.
 pub fn run(case: &Case, stage: Stage) -> Result<f64, String> {
     let model = import(case)?;

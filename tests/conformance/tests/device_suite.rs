@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use conformance::compare::{Tolerance, outputs};
-use conformance::stage::{Stage, run};
-use conformance::{case, device};
+use conformance::device;
+use conformance::stage::{Stage, node_tests};
 use graph::datum::Datum;
 use graph::tensor::Tensor;
 use ptx::Sm;
@@ -13,21 +13,7 @@ use ptx::Sm;
 /// Every test whose plan gives the right results on the evaluator does so on the device.
 #[test]
 fn node_tests_pass_the_generic_way() {
-    let cases = case::all(&case::suite_folder());
-    if cases.is_empty() {
-        println!("the suite is not fetched: run tests/conformance/fetch.sh");
-        return;
-    }
-    let mut wrong = Vec::new();
-    let mut passed = 0;
-    for case in &cases {
-        match run(case, Stage::EmulateGeneric) {
-            Ok(_) => passed += 1,
-            Err(why) if run(case, Stage::PassesPlan).is_ok() => wrong.push(format!("{}: {why}", case.name)),
-            Err(_) => {}
-        }
-    }
-    println!("{passed} of {} passed", cases.len());
+    let Some((passed, wrong)) = node_tests(Stage::EmulateGeneric) else { return };
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(passed > 1700, "{passed}");
 }
