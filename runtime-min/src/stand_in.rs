@@ -10,6 +10,7 @@
 
 mod functions;
 mod kernels;
+pub mod lent;
 pub mod tables;
 mod world;
 

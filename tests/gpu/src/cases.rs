@@ -10,7 +10,9 @@ use runtime_min::gpu::program::Program;
 use runtime_min::gpu::session::{GpuSession, HostInput, HostValue};
 use runtime_min::weights::Weights;
 
+use crate::lent;
 use crate::programs;
+use crate::soak::soak;
 
 /// A case: what is wrong, if anything.
 pub type Case = fn(&'static DriverTable) -> Result<(), String>;
@@ -27,6 +29,9 @@ pub const CASES: &[(&str, Case)] = &[
     ("clusters", ranks),
     ("tensor map", tile),
     ("threads", threads),
+    ("memory of the caller", lent::pointers),
+    ("a capture of the caller", lent::captured),
+    ("four sessions at once", |driver| soak(driver, 12, false)),
     ("more memory than there is", too_large),
 ];
 

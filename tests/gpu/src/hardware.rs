@@ -12,12 +12,18 @@ use runtime_min::gpu::session::{HostInput, HostValue};
 
 use crate::cases::{Case, floats, infer, integers, load, same, text};
 use crate::programs;
+use crate::soak::soak;
 
-/// All of them by name; the last one leaves the process without a GPU.
+/// Those without a fault, by name.
 pub const CASES: &[(&str, Case)] = &[
     ("cooperative launch at the device's limit", together),
     ("machine code from the driver", linked),
     ("compiling on several threads", many),
+];
+
+/// Ten thousand calls, and faults; the last one leaves the process without a GPU.
+pub const MORE: &[(&str, Case)] = &[
+    ("ten thousand inferences", |driver| soak(driver, 2_500, true)),
     ("PTX that is wrong", wrong),
     ("a kernel that strays", stray),
 ];
@@ -94,15 +100,17 @@ fn many(driver: &'static DriverTable) -> Result<(), String> {
 
 fn wrong(driver: &'static DriverTable) -> Result<(), String> {
     let mut program: Program = programs::division();
+    let mut line = 0;
     if let Some(module) = program.modules.to_mut().first_mut() {
+        line = 1 + module.ptx.lines().take_while(|l| !l.contains("mad.hi.u32")).count();
         module.ptx = Cow::Owned(module.ptx.replace("mad.hi.u32", "mad.high.u32"));
     }
     match load(driver, program, EngineOptions::default()) {
         Ok(_) => Err("it was compiled".to_string()),
         Err(error) => {
             let words = error.to_string();
-            let said = words.starts_with("kernel \"divide\": cuModuleLoadDataEx: CUDA_ERROR_INVALID_PTX")
-                && words.contains("mad");
+            let said = words.starts_with("kernel \"divide\": cuModuleLoadDataEx: CUDA_ERROR_INVALID_PTX (218)")
+                && words.contains(&format!("line {line};"));
             if said { Ok(()) } else { Err(words) }
         }
     }

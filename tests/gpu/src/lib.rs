@@ -6,4 +6,6 @@
 pub mod cases;
 pub mod emulated;
 pub mod hardware;
+pub mod lent;
 pub mod programs;
+pub mod soak;
