@@ -3,6 +3,7 @@
 mod contract;
 mod conv;
 mod pack;
+mod variants;
 
 use graph::dim::{Dim, Pred};
 use graph::dtype::DType;
@@ -11,10 +12,8 @@ use graph::node::{Node, Op, Region};
 use graph::region::contract::Maths;
 use graph::symbol::Symbols;
 
-use crate::code::Variant;
-use crate::device::{Device, Shape, Work};
+use crate::device::Device;
 use crate::fragment::Input;
-use crate::{gemm, simt};
 
 pub use contract::Contractions;
 pub use conv::Convolutions;
@@ -64,53 +63,6 @@ fn chunk(symbols: &Symbols, extent: &Dim, element: u32) -> u32 {
 fn vector(symbols: &Symbols, columns: &Dim) -> u32 {
     let whole = |v: &u32| symbols.prove(&Pred::Divides(Dim::constant(i64::from(*v)), columns.clone())) == Some(true);
     [8, 4, 2].into_iter().find(whole).unwrap_or(1)
-}
-
-/// The variant with the least estimated time that fits, and that time.
-fn choose(device: &Device, work: &Work, fits: &dyn Fn(&Variant) -> bool) -> Option<(Variant, f64)> {
-    let mut best: Option<(Variant, f64)> = None;
-    for splits in [1, 2, 3, 4, 6, 8, 12, 16] {
-        if splits > 1 && work.depth < f64::from(splits) * 128.0 {
-            break;
-        }
-        for (variant, shape) in candidates(work, splits) {
-            let cost = device.estimate(work, &shape);
-            let better = best.is_none_or(|(_, least)| cost < least * 0.999);
-            if better && shape.shared <= most_shared(device) && fits(&variant) {
-                best = Some((variant, cost));
-            }
-        }
-    }
-    best
-}
-
-/// Bytes of shared memory that a CTA may have.
-const fn most_shared(device: &Device) -> u32 {
-    device.shared - if device.sm.number() >= 80 { 1024 } else { 0 }
-}
-
-fn candidates(work: &Work, splits: u32) -> Vec<(Variant, Shape)> {
-    let group = |rows: u32| ((work.rows / f64::from(rows)).ceil() as u32).clamp(1, 8).next_power_of_two();
-    if work.input == Input::F32 {
-        let of = |v: &simt::SimtVariant| {
-            let v = simt::SimtVariant { splits, group: group(v.rows), ..*v };
-            let warp = [f64::from(v.thread[0] * 8), f64::from(v.thread[1] * 4)];
-            let shared = (v.rows + v.columns + 8) * v.depth * 8;
-            (Variant::Simt(v), shape(v.rows, v.columns, v.threads(), shared, splits, warp))
-        };
-        return simt::VARIANTS.iter().map(of).collect();
-    }
-    let of = |v: &gemm::GemmVariant| {
-        let v = gemm::GemmVariant { splits, group: group(v.rows), ..*v };
-        let warp = [f64::from(v.rows / v.warps[0]), f64::from(v.columns / v.warps[1])];
-        let shared = (v.rows + v.columns) * v.depth * 2 * v.stages;
-        (Variant::Gemm(v), shape(v.rows, v.columns, v.threads(), shared, splits, warp))
-    };
-    gemm::VARIANTS.iter().map(of).collect()
-}
-
-fn shape(rows: u32, columns: u32, threads: u32, shared: u32, splits: u32, warp: [f64; 2]) -> Shape {
-    Shape { rows: rows.into(), columns: columns.into(), threads, shared, splits: splits.into(), warp }
 }
 
 /// A typical value of a size.

@@ -69,6 +69,14 @@ impl Variant {
             Variant::Simt(v) => v.splits,
         }
     }
+
+    /// Written out, as a lock holds it; different among the variants of a family.
+    pub fn name(&self) -> String {
+        match self {
+            Variant::Gemm(v) => v.name(),
+            Variant::Simt(v) => v.name(),
+        }
+    }
 }
 
 impl ProductCode {

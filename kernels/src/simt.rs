@@ -74,6 +74,9 @@ impl SimtVariant {
     pub fn name(&self) -> String {
         let [down, across] = self.thread;
         let mut name = format!("{}x{}x{}_{down}x{across}", self.rows, self.columns, self.depth);
+        if let Some(ctas) = self.ctas {
+            name.push_str(&format!("_c{ctas}"));
+        }
         if self.splits > 1 {
             name.push_str(&format!("_k{}", self.splits));
         }

@@ -36,7 +36,10 @@ impl Gpu {
 }
 
 fn plan_with(model: &Model, claimants: Claimants<'_, GpuCode>) -> Result<Plan<GpuCode>, PlanError> {
-    plan::plan_model(model, &plan::Target { claimants, workspace: &workspace, constants: Constants::Code })
+    plan::plan_model(
+        model,
+        &plan::Target { claimants, workspace: &workspace, constants: Constants::Code, tuning: None },
+    )
 }
 
 impl GpuTarget<GpuCode> for Gpu {

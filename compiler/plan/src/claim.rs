@@ -7,6 +7,7 @@ use graph::tensor::Tensor;
 use nest::layout::Layout;
 
 use crate::facts::Facts;
+use crate::tuning::{Problem, Variant};
 
 /// A kernel family. It looks at one node (a region, or what a region was opened into) and offers claims rooted there.
 pub trait Claimant {
@@ -18,6 +19,22 @@ pub trait Claimant {
 
     /// Every way the family can run the node at `seed`; nothing if it cannot.
     fn claims(&self, site: &Site<'_>, seed: NodeId) -> Vec<Claim<Self::Code>>;
+
+    /// What is to be tuned of a claim of this family; `None` if it runs in one way only.
+    fn problem(&self, _claim: &Claim<Self::Code>) -> Option<Problem> {
+        None
+    }
+
+    /// At most so many variants in which the claim can run, the cheapest by the model first.
+    fn variants(&self, _symbols: &Symbols, _claim: &Claim<Self::Code>, _most: usize) -> Vec<Variant> {
+        Vec::new()
+    }
+
+    /// The claim in a variant, by the name that [`Claimant::variants`] gives it. Code, sizes, scratch and derived constants may
+    /// differ; nodes, operands and results may not. `None` if the family cannot run the claim so.
+    fn apply(&self, _symbols: &Symbols, _claim: &Claim<Self::Code>, _variant: &str) -> Option<Claim<Self::Code>> {
+        None
+    }
 }
 
 /// Where a claimant looks.

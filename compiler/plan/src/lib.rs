@@ -2,7 +2,7 @@
 //!
 //! - [`plan`]: the data; [`verify`]: its rules; [`text`]: print and parse; [`eval_plan`]: the meaning.
 //! - [`claim`]: what kernel families offer. [`facts`]: what is asked of a graph again and again.
-//! - [`target`]: what planning asks of a target.
+//! - [`target`]: what planning asks of a target. [`tuning`]: which variant a claim runs in.
 //! - [`planner`]: the way there: [`open`] regions, [`group`] nodes, choose layouts, lay out steps; then [`arena`] offsets and
 //!   the partial [`order`].
 
@@ -20,7 +20,8 @@ pub mod planner;
 pub mod target;
 pub mod text;
 pub mod touch;
+pub mod tuning;
 pub mod verify;
 
-pub use planner::plan_model;
+pub use planner::{plan_model, plan_tuned};
 pub use target::Target;

@@ -9,6 +9,7 @@ mod control;
 mod cover;
 mod generic;
 mod layouts;
+mod tuned;
 mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,12 +30,21 @@ use crate::error::PlanError;
 use crate::open::open_regions;
 use crate::plan::{Border, Buffer, BufferId, Code, CodeId, Launch, Place, Plan, View, Weight};
 use crate::target::Target;
+use crate::tuning::Asked;
 
 /// Plans a verified model for a target.
 pub fn plan_model<C: Clone + PartialEq + std::fmt::Debug>(
     model: &Model,
     target: &Target<'_, C>,
 ) -> Result<Plan<C>, PlanError> {
+    plan_tuned(model, target).map(|(plan, _)| plan)
+}
+
+/// Plans a verified model, and yields what the target's tuning was asked.
+pub fn plan_tuned<C: Clone + PartialEq + std::fmt::Debug>(
+    model: &Model,
+    target: &Target<'_, C>,
+) -> Result<(Plan<C>, Vec<Asked>), PlanError> {
     let planner = Planner::new(model, target);
     let graph = planner.open(&model.graph);
     planner.plan_top(model, &graph)
@@ -48,6 +58,8 @@ pub(crate) struct Planner<'a, C> {
     weights: BTreeMap<Hash, BufferId>,
     /// Guards that no step checks yet, by index.
     pub pending_guards: Vec<usize>,
+    /// What tuning was asked, each question once.
+    pub asked: Vec<Asked>,
 }
 
 impl<'a, C: Clone + PartialEq + std::fmt::Debug> Planner<'a, C> {
@@ -72,6 +84,7 @@ impl<'a, C: Clone + PartialEq + std::fmt::Debug> Planner<'a, C> {
             plan,
             weights: BTreeMap::new(),
             pending_guards: (0..model.guards.len()).collect(),
+            asked: Vec::new(),
         }
     }
 
@@ -85,7 +98,7 @@ impl<'a, C: Clone + PartialEq + std::fmt::Debug> Planner<'a, C> {
         })
     }
 
-    fn plan_top(mut self, model: &Model, graph: &Graph) -> Result<Plan<C>, PlanError> {
+    fn plan_top(mut self, model: &Model, graph: &Graph) -> Result<(Plan<C>, Vec<Asked>), PlanError> {
         let mut views = BTreeMap::new();
         for (position, input) in graph.inputs.iter().enumerate() {
             let value = graph.value(*input).ok_or(PlanError::NoView { value: input.0 })?;
@@ -115,7 +128,7 @@ impl<'a, C: Clone + PartialEq + std::fmt::Debug> Planner<'a, C> {
         self.plan.symbols = self.symbols.clone();
         crate::arena::assign(&mut self.plan);
         crate::order::add_dependencies(&mut self.plan);
-        Ok(self.plan)
+        Ok((self.plan, self.asked))
     }
 
     /// A new dense buffer for a value, as a view of all of it.

@@ -5,6 +5,7 @@ use nest::abstraction::Constants;
 use nest::kernel::{Body, Kernel};
 
 use crate::claim::Claimant;
+use crate::tuning::Tuning;
 
 /// Claimants of one target.
 pub type Claimants<'a, C> = &'a [&'a dyn Claimant<Code = C>];
@@ -16,12 +17,14 @@ pub struct Target<'a, C> {
     pub workspace: &'a dyn Fn(&Kernel) -> Dim,
     /// Whether constant sizes of kernels are arguments or code.
     pub constants: Constants,
+    /// Chooses variants of claims; `None`: all stay as their families made them.
+    pub tuning: Option<Tuning<'a>>,
 }
 
 impl<'a, C> Target<'a, C> {
     /// A target that walks one line of a sort at a time, and prints kernels over any sizes.
     pub const fn lines(claimants: Claimants<'a, C>) -> Target<'a, C> {
-        Target { claimants, workspace: &sorted_line, constants: Constants::Parameters }
+        Target { claimants, workspace: &sorted_line, constants: Constants::Parameters, tuning: None }
     }
 }
 

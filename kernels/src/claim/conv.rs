@@ -6,11 +6,14 @@
 use graph::dim::Dim;
 use graph::graph::NodeId;
 use graph::region::conv::Conv;
+use graph::symbol::Symbols;
 use nest::layout::{Block, Layout};
 use plan::claim::{Claim, ClaimOperand, Claimant, Derived, Site, Want};
+use plan::tuning::{self, Problem};
 
 use crate::claim::contract::{fits, narrowed};
-use crate::claim::{as_code, choose, input, pack, region_at, typical, vector};
+use crate::claim::variants::{self, choose};
+use crate::claim::{as_code, input, pack, region_at, typical, vector};
 use crate::code::{GpuCode, Label, ProductCode, Second, Variant};
 use crate::device::{Device, Work};
 use crate::fragment::Input;
@@ -32,6 +35,18 @@ impl Claimant for Convolutions {
 
     fn claims(&self, site: &Site<'_>, seed: NodeId) -> Vec<Claim<GpuCode>> {
         claim(&self.device, site, seed).into_iter().collect()
+    }
+
+    fn problem(&self, claim: &Claim<GpuCode>) -> Option<Problem> {
+        variants::problem(claim)
+    }
+
+    fn variants(&self, symbols: &Symbols, claim: &Claim<GpuCode>, most: usize) -> Vec<tuning::Variant> {
+        variants::variants(&self.device, symbols, claim, most)
+    }
+
+    fn apply(&self, symbols: &Symbols, claim: &Claim<GpuCode>, variant: &str) -> Option<Claim<GpuCode>> {
+        variants::apply(&self.device, symbols, claim, variant)
     }
 }
 

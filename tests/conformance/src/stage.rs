@@ -131,7 +131,12 @@ fn results(model: &Model, inputs: &[Datum], stage: Stage) -> Result<Vec<Datum>, 
     }
     let none: &[&dyn Claimant<Code = NoCode>] = &[];
     if stage == Stage::Ptx {
-        let target = plan::Target { claimants: none, workspace: &backend_ptx::workspace, constants: Constants::Code };
+        let target = plan::Target {
+            claimants: none,
+            workspace: &backend_ptx::workspace,
+            constants: Constants::Code,
+            tuning: None,
+        };
         let planned = plan::plan_model(model, &target).map_err(|e| format!("plan: {e}"))?;
         let options = plan::eval_plan::Options::default();
         let run = |kernel: &_, sizes: &[i64], operands: &[_]| {

@@ -31,6 +31,8 @@ pub(super) struct BlockState<'g> {
     /// Symbols that have a value.
     pub known: BTreeSet<SymId>,
     pub steps: Vec<Step>,
+    /// Number of each claim's claimant.
+    pub families: Vec<usize>,
 }
 
 impl<'g> BlockState<'g> {
@@ -50,7 +52,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         targets: &[Option<View>],
     ) -> Result<(Block, Vec<View>), PlanError> {
         let facts = Facts::of(graph);
-        let claims = self.cover(graph, &facts);
+        let (families, claims): (Vec<usize>, Vec<Claim<C>>) = self.cover(graph, &facts).into_iter().unzip();
         let mut groups = self.build_groups(graph, &facts, &claims)?;
         self.inline_groups(graph, &facts, &claims, &mut groups)?;
         for built in &mut groups {
@@ -76,6 +78,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             reformatted: BTreeMap::new(),
             known: known.clone(),
             steps: Vec::new(),
+            families,
         };
         self.check_guards(&mut state);
         for unit in units {

@@ -19,6 +19,7 @@ use crate::plan::{Action, Claimed, Code, Launch, Place, Source, View, Weight};
 use crate::planner::block::BlockState;
 use crate::planner::units::Built;
 use crate::planner::{Planner, constant_of};
+use crate::tuning::Asked;
 
 impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
     pub(super) fn emit_claimed(
@@ -28,6 +29,13 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         claim: &Claim<C>,
         fused: &Fused,
     ) -> Result<(), PlanError> {
+        let fused = match claim.epilogue {
+            true => Some(with_virtual_first(state.graph, fused, &claim.results)?),
+            false => None,
+        };
+        let chosen = self.tuned(state, built, claim, fused.as_ref());
+        let claim = chosen.as_ref().map_or(claim, |(claim, _)| claim);
+        let question = chosen.as_ref().map(|(_, asked)| asked);
         let mut reads = Vec::new();
         for operand in &claim.operands {
             reads.push(self.operand_view(state, operand.value, &operand.want)?);
@@ -35,10 +43,9 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         for derived in &claim.derived {
             reads.push(self.derived_view(state, derived)?);
         }
-        if !claim.epilogue {
-            return self.emit_direct(state, built, claim, reads);
-        }
-        let fused = with_virtual_first(state.graph, fused, &claim.results)?;
+        let Some(fused) = fused else {
+            return self.emit_direct(state, built, (claim, question), reads);
+        };
         let mut accesses: Vec<Access> = Vec::with_capacity(fused.operands.len());
         for (k, operand) in fused.operands.iter().enumerate() {
             if k < claim.results.len() {
@@ -64,6 +71,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         }));
         let mut sizes = claim.sizes.clone();
         sizes.extend(epilogue_sizes);
+        self.remember(question, code, &sizes);
         let workspace = self.scratch(&claim.workspace, DType::F32);
         let meaning = meaning_of(state, claim, &fused)?;
         let launch = Launch { code, reads, writes, sizes, workspace, meaning: Some(Box::new(meaning)) };
@@ -76,7 +84,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         &mut self,
         state: &mut BlockState<'_>,
         built: &Built,
-        claim: &Claim<C>,
+        (claim, question): (&Claim<C>, Option<&Asked>),
         reads: Vec<View>,
     ) -> Result<(), PlanError> {
         let writes = claim.results.iter().map(|r| self.place(state, *r)).collect::<Result<Vec<_>, _>>()?;
@@ -91,6 +99,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         let workspace = self.scratch(&claim.workspace, DType::F32);
         let meaning = meaning_of_root(state, claim)?;
         let sizes = claim.sizes.clone();
+        self.remember(question, code, &sizes);
         let launch = Launch { code, reads, writes, sizes, workspace, meaning: Some(Box::new(meaning)) };
         let origins = built.fused.as_ref().map(|f| f.origins.clone()).unwrap_or_default();
         state.push(Action::Launch(launch), &origins);

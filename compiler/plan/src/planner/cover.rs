@@ -10,16 +10,16 @@ use crate::planner::{Planner, constant_of};
 
 impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
     /// The cheapest cover by claims: most saving first, no node twice. What a claim saves is what its nodes cost the generic
-    /// way.
-    pub(super) fn cover(&self, graph: &Graph, facts: &Facts) -> Vec<Claim<C>> {
+    /// way. With each claim, the number of its claimant.
+    pub(super) fn cover(&self, graph: &Graph, facts: &Facts) -> Vec<(usize, Claim<C>)> {
         let constants = |value| constant_of(graph, facts, value);
         let site = Site { graph, symbols: &self.symbols, facts, constants: &constants };
-        let mut offers: Vec<(f64, Claim<C>)> = Vec::new();
+        let mut offers: Vec<(f64, usize, Claim<C>)> = Vec::new();
         for (id, node) in graph.iter() {
-            for claimant in self.target.claimants {
+            for (family, claimant) in self.target.claimants.iter().enumerate() {
                 for claim in claimant.claims(&site, id) {
                     let generic: f64 = claim.nodes.iter().map(|n| self.generic_cost(graph, *n)).sum();
-                    offers.push((generic - claim.cost, claim));
+                    offers.push((generic - claim.cost, family, claim));
                 }
             }
             debug_assert!(!matches!(node.op, Op::Region(_)) || !offers.is_empty());
@@ -27,14 +27,14 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         // A stable sort keeps the order of nodes and claimants among equals.
         offers.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut taken = vec![false; graph.nodes.len()];
-        let mut chosen: Vec<Claim<C>> = Vec::new();
-        for (_, claim) in offers {
+        let mut chosen: Vec<(usize, Claim<C>)> = Vec::new();
+        for (_, family, claim) in offers {
             if claim.nodes.iter().all(|n| !taken.get(n.0 as usize).copied().unwrap_or(true)) {
                 claim.nodes.iter().for_each(|n| taken[n.0 as usize] = true);
-                chosen.push(claim);
+                chosen.push((family, claim));
             }
         }
-        chosen.sort_by_key(|c| c.nodes.iter().min().copied());
+        chosen.sort_by_key(|(_, c)| c.nodes.iter().min().copied());
         chosen
     }
 
