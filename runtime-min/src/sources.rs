@@ -102,12 +102,19 @@ files! {
 /// The condition under which this crate has a file that crates for GPUs always have.
 const GPU_ONLY: &str = "#[cfg(feature = \"cuda\")]";
 
+/// The condition of a module for tools, which no crate gets.
+const TOOL_ONLY: &str = "#[cfg(feature = \"tool\")]";
+
 /// Cuts `#[cfg(test)]` modules: those of a file of their own, and one at the end of the file; and conditions of this crate.
 fn without_tests(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
         if line == GPU_ONLY {
+            continue;
+        }
+        if line == TOOL_ONLY {
+            lines.next();
             continue;
         }
         if line == "#[cfg(test)]" {
@@ -137,6 +144,7 @@ mod tests {
         let text = "a\n#[cfg(test)]\nmod b_tests;\nmod c;\n\n#[cfg(test)]\nmod tests {\n    x\n}\n";
         assert_eq!(without_tests(text), "a\nmod c;\n");
         assert_eq!(without_tests("#[cfg(feature = \"cuda\")]\nmod d;\n"), "mod d;\n");
+        assert_eq!(without_tests("a\n#[cfg(feature = \"tool\")]\npub mod e;\nb\n"), "a\nb\n");
     }
 
     #[test]
@@ -149,7 +157,13 @@ mod tests {
             let stem = path.trim_end_matches(".rs").rsplit('/').next().unwrap_or(path);
             texts.iter().any(|t| t.contains(&format!("#[cfg(test)]\nmod {stem};\n")))
         };
-        let for_tests = |path: &str| path.starts_with("stand_in") || path.starts_with("gpu_tests") || of_tests(path);
+        let of_tools = |path: &str| {
+            let stem = path.trim_end_matches(".rs").rsplit('/').next().unwrap_or(path);
+            texts.iter().any(|t| t.contains(&format!("{TOOL_ONLY}\npub mod {stem};\n")))
+        };
+        let for_tests = |path: &str| {
+            path.starts_with("stand_in") || path.starts_with("gpu_tests") || of_tests(path) || of_tools(path)
+        };
         found.retain(|p| p != "lib.rs" && p != "sources.rs" && !for_tests(p));
         found.sort();
         let listed: Vec<String> = paths().map(str::to_string).collect();

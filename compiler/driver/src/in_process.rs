@@ -65,15 +65,27 @@ fn in_memory(table: &WeightTable) -> Result<Weights, StepError> {
 
 /// Runs a loaded plan on inputs by position.
 pub fn run(session: &mut GpuSession, outputs: usize, inputs: &[Datum]) -> Result<Vec<Datum>, Error> {
-    let given: Vec<runtime::Datum> = inputs.iter().map(to_datum).collect();
-    let given: Vec<HostInput<'_>> = given.iter().map(host_input).collect();
-    session.infer(&given)?;
+    let given = Given::new(inputs);
+    session.infer(&given.inputs())?;
     let mut out = Vec::with_capacity(outputs);
     for k in 0..outputs {
         let value = session.output_datum(k).map_err(StepError::at_border)?;
         out.push(from_datum(value).map_err(|e| Error::Answer { what: e.to_string() })?);
     }
     Ok(out)
+}
+
+/// Inputs by position, as sessions take them.
+pub struct Given(Vec<runtime::Datum>);
+
+impl Given {
+    pub fn new(inputs: &[Datum]) -> Given {
+        Given(inputs.iter().map(to_datum).collect())
+    }
+
+    pub fn inputs(&self) -> Vec<HostInput<'_>> {
+        self.0.iter().map(host_input).collect()
+    }
 }
 
 /// Milliseconds of rounds on a loaded plan.
@@ -89,8 +101,8 @@ pub struct Times {
 pub fn time(session: &mut GpuSession, inputs: &[Datum], limit: Duration) -> Result<Times, Error> {
     /// Rounds between looks at the clock.
     const ROUNDS: usize = 20;
-    let given: Vec<runtime::Datum> = inputs.iter().map(to_datum).collect();
-    let given: Vec<HostInput<'_>> = given.iter().map(host_input).collect();
+    let given = Given::new(inputs);
+    let given = given.inputs();
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     // Warms caches and clocks.
     session.time(&given, ROUNDS)?;

@@ -28,6 +28,7 @@ pub mod gpu;
 pub mod host;
 pub mod in_process;
 pub mod inspect;
+pub mod lab;
 pub mod planned;
 pub mod progress;
 pub mod render;

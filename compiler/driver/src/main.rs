@@ -3,16 +3,17 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use onnx2crate::{Compiler, Error, Target, WeightMode, bench, inspect, render, verify};
+use onnx2crate::{Compiler, Error, Target, WeightMode, bench, inspect, lab, render, verify};
 
 /// Compiles an ONNX model to a standalone Rust crate.
 #[derive(Debug, Parser)]
 #[command(
     name = "onnx2crate",
     version,
-    after_help = "Also: onnx2crate inspect MODEL.onnx, onnx2crate verify MODEL.onnx, onnx2crate bench MODEL.onnx; each has --help."
+    after_help = "Also: onnx2crate inspect MODEL.onnx, onnx2crate verify MODEL.onnx, onnx2crate bench MODEL.onnx, onnx2crate lab JOBS.toml; each has --help."
 )]
 struct Compile {
     #[command(flatten)]
@@ -70,6 +71,21 @@ enum Command {
         /// Without a crate, on this machine's GPU
         #[arg(long)]
         in_process: bool,
+    },
+    /// Times the jobs of a file on this machine's GPU.
+    Lab {
+        /// Jobs in TOML.
+        #[arg(value_name = "FILE.toml")]
+        file: PathBuf,
+        /// Only cases whose names hold this.
+        #[arg(long, default_value = "")]
+        only: String,
+        /// How long each case is timed.
+        #[arg(long, default_value_t = 0.2)]
+        seconds: f64,
+        /// Where all results go, as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
     },
 }
 
@@ -148,7 +164,7 @@ impl Model {
 
 fn main() -> ExitCode {
     let first = std::env::args().nth(1).unwrap_or_default();
-    let outcome = match ["inspect", "verify", "bench"].contains(&first.as_str()) {
+    let outcome = match ["inspect", "verify", "bench", "lab"].contains(&first.as_str()) {
         true => run(Other::parse().command),
         false => compile(&Compile::parse()),
     };
@@ -199,6 +215,17 @@ fn run(command: Command) -> Result<u8, Error> {
             let lines: Vec<&str> = text.lines().filter(|l| json || !l.starts_with('{')).collect();
             show(&format!("{}\n", lines.join("\n")));
             Ok(0)
+        }
+        Command::Lab { file, only, seconds, json } => {
+            let time = Duration::from_secs_f64(seconds.clamp(0.001, 3600.0));
+            let effort = lab::measure::Effort { time, ..lab::measure::Effort::default() };
+            show(&lab::heading());
+            let rows = lab::run(&file, &only, &effort, &mut |row| show(&lab::line(row)))?;
+            if let Some(path) = json {
+                let text = serde_json::to_string_pretty(&rows).map_err(|e| Error::file(&path, e))?;
+                std::fs::write(&path, text + "\n").map_err(|e| Error::file(&path, e))?;
+            }
+            Ok(u8::from(rows.iter().any(|row| row.failure.is_some())))
         }
     }
 }

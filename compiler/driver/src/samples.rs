@@ -40,6 +40,30 @@ fn tensor(dtype: DType, shape: Vec<usize>, random: &mut Random) -> Option<Tensor
     Tensor::from_scalars(dtype, shape, &elements).ok()
 }
 
+/// Bytes of so many random elements: a stretch of them over and over, as long as makes neighbours differ.
+pub fn fill(dtype: DType, count: usize, seed: u64) -> Vec<u8> {
+    /// Odd, so that repetition does not fall in with extents.
+    const STRETCH: usize = 1_000_003;
+    let mut random = Random::new(seed);
+    let stretch = tensor(dtype, vec![count.min(STRETCH)], &mut random).map(|t| t.bytes().to_vec()).unwrap_or_default();
+    let bytes = dtype.bytes_for(count).unwrap_or(0);
+    let mut out = Vec::with_capacity(bytes);
+    while out.len() < bytes && !stretch.is_empty() {
+        out.extend_from_slice(stretch.get(..(bytes - out.len()).min(stretch.len())).unwrap_or(&[]));
+    }
+    out
+}
+
+/// Bytes of a value's elements.
+pub fn bytes(value: &Datum) -> usize {
+    match value {
+        Datum::Tensor(t) => t.bytes().len(),
+        Datum::Seq(items) => items.iter().map(bytes).sum(),
+        Datum::Opt(inner) => inner.as_ref().map_or(0, |v| bytes(v)),
+        Datum::Map { keys, values } => keys.bytes().len() + values.iter().map(bytes).sum::<usize>(),
+    }
+}
+
 /// A small generator: splitmix64.
 struct Random {
     state: u64,

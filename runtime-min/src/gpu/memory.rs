@@ -13,7 +13,7 @@ use super::regions::{Kind, Region};
 pub struct SessionMemory {
     own: Vec<Option<DeviceMemory>>,
     /// Where each region is in this call, and how many bytes there are.
-    places: Vec<(Address, u64)>,
+    pub(super) places: Vec<(Address, u64)>,
     limit: Option<u64>,
 }
 

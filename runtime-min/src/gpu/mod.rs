@@ -27,6 +27,8 @@ pub mod params;
 pub mod pinned;
 pub mod program;
 pub mod regions;
+#[cfg(feature = "tool")]
+pub mod rotate;
 pub mod session;
 pub mod shape;
 pub mod steps;

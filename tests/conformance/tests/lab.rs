@@ -1,0 +1,101 @@
+//! `lab` on an emulated GPU: every operator is built, planned, run and compared with the evaluator. Times mean nothing here.
+
+use std::path::Path;
+use std::time::Duration;
+
+use conformance::device::Emulator;
+use onnx2crate::Targets;
+use onnx2crate::lab::jobs::{self, Case};
+use onnx2crate::lab::measure::{Effort, Row};
+use onnx2crate::lab::{line, run_cases};
+use ptx::Sm;
+use runtime_min::stand_in::{Script, StandIn};
+
+const JOBS: &str = r#"
+[[job]]
+op = "copy"
+sizes = [[1000]]
+
+[[job]]
+op = "bias_relu"
+sizes = [[2, 3, 5, 7]]
+
+[[job]]
+op = "row_sum"
+sizes = [[3, 300]]
+
+[[job]]
+op = "softmax"
+sizes = [[3, 40]]
+dtypes = ["f32", "f16"]
+
+[[job]]
+op = "layer_norm"
+sizes = [[3, 40]]
+
+[[job]]
+op = "transpose"
+perm = [0, 2, 1]
+sizes = [[2, 5, 33]]
+
+[[job]]
+op = "gather"
+sizes = [[11, 8, 5]]
+
+[[job]]
+op = "concat"
+axis = 1
+sizes = [[3, 20]]
+
+[[job]]
+op = "gemm"
+sizes = [[17, 24, 32]]
+dtypes = ["f32", "f16"]
+epilogue = ["bias", "gelu", "residual"]
+
+[[job]]
+op = "gemm"
+sizes = [[2, 16, 16, 16]]
+generic = true
+
+[[job]]
+op = "conv"
+sizes = [[1, 4, 8, 8, 3, 1, 1], [1, 8, 8, 8, 3, 2, 1, 8]]
+epilogue = ["bias", "relu"]
+warm = true
+
+[[job]]
+op = "attention"
+sizes = [[1, 2, 5, 5, 8]]
+"#;
+
+fn cases(text: &str) -> Vec<Case> {
+    jobs::parse(text, Path::new("jobs.toml")).unwrap()
+}
+
+fn rows(cases: &[Case]) -> Vec<Row> {
+    let driver = StandIn::new(Box::new(Emulator::default()), Script { capability: 90, ..Script::default() });
+    let targets = Targets::Gpus(vec![Sm::Sm90a]);
+    let effort = Effort { time: Duration::ZERO, rotated: 30e3, ..Effort::default() };
+    let mut seen = 0;
+    let rows = run_cases(driver.table(), &targets, cases, &effort, &mut |_| seen += 1).unwrap();
+    assert_eq!(seen, cases.len());
+    rows
+}
+
+#[test]
+fn every_operator_runs_and_is_right() {
+    let cases = cases(JOBS);
+    for (row, case) in rows(&cases).iter().zip(&cases) {
+        let bound = if case.dtype == "f16" { 2e-3 } else { 1e-5 };
+        assert!(row.failure.is_none() && row.error.is_some_and(|e| e < bound), "{row:?}");
+        assert!(line(row).starts_with(&row.name), "{row:?}");
+    }
+}
+
+#[test]
+fn a_case_that_fails_is_its_own() {
+    let text = "[[job]]\nop = \"gemm\"\nsizes = [[4], [4, 4, 4]]\n[[job]]\nop = \"model\"\nmodel = \"no.onnx\"\n";
+    let failures: Vec<bool> = rows(&cases(text)).iter().map(|row| row.failure.is_some()).collect();
+    assert_eq!(failures, [true, false, true]);
+}
