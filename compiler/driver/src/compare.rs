@@ -3,6 +3,7 @@
 use graph::datum::Datum;
 use graph::dtype::DType;
 use graph::tensor::Tensor;
+use passes::Precision;
 
 /// Distance of one output.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -70,18 +71,30 @@ fn tensors(found: &Tensor, expected: &Tensor) -> Result<Distance, String> {
     Ok(out)
 }
 
-/// The relative L2 error that an output of this type may have.
-pub fn tolerance(value: &Datum) -> f64 {
+/// The relative L2 error that an output of a dtype may have in a model compiled to a precision: that of the wider rounding.
+pub fn tolerance(dtype: DType, precision: Precision) -> f64 {
+    let own = match dtype {
+        DType::F64 | DType::F32 => 1e-5,
+        DType::F16 => 2e-3,
+        DType::BF16 => 1e-2,
+        _ => 1e-1,
+    };
+    let inside = match precision {
+        Precision::F32 => 1e-5,
+        Precision::Tf32 => 2e-3,
+        Precision::F16 => 1e-2,
+        Precision::Bf16 => 5e-2,
+    };
+    f64::max(own, inside)
+}
+
+/// [`tolerance`] of the tensors in a value.
+pub fn tolerance_of(value: &Datum, precision: Precision) -> f64 {
     match value {
-        Datum::Tensor(t) => match t.dtype() {
-            DType::F64 | DType::F32 => 1e-5,
-            DType::F16 => 2e-3,
-            DType::BF16 => 1e-2,
-            _ => 1e-1,
-        },
-        Datum::Seq(items) => items.first().map_or(1e-5, tolerance),
-        Datum::Opt(Some(inner)) => tolerance(inner),
-        Datum::Map { values, .. } => values.first().map_or(1e-5, tolerance),
+        Datum::Tensor(t) => tolerance(t.dtype(), precision),
+        Datum::Seq(items) => items.first().map_or(1e-5, |item| tolerance_of(item, precision)),
+        Datum::Opt(Some(inner)) => tolerance_of(inner, precision),
+        Datum::Map { values, .. } => values.first().map_or(1e-5, |value| tolerance_of(value, precision)),
         Datum::Opt(None) => 1e-5,
     }
 }

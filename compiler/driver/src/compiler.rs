@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use emit::{Files, Options, WeightMode, write_crate, write_files};
 use onnx::{DimRange, Imported};
+use passes::Precision;
 
 use crate::error::Error;
 use crate::golden;
@@ -21,6 +22,7 @@ pub struct Compiler {
     weights: WeightMode,
     golden: bool,
     targets: Vec<Target>,
+    precision: Precision,
 }
 
 /// A planned model.
@@ -32,6 +34,7 @@ pub struct Compiled {
     pub source: String,
     /// The model as it was imported, before any pass.
     pub imported: Imported,
+    pub precision: Precision,
     pub passes: passes::Report,
     pub plans: Planned,
 }
@@ -47,6 +50,7 @@ impl Compiler {
             weights: WeightMode::Embed,
             golden: true,
             targets: vec![Target::Cpu],
+            precision: Precision::F32,
         }
     }
 
@@ -75,6 +79,12 @@ impl Compiler {
         self
     }
 
+    /// What GPUs multiply in and store intermediate values in; inputs and outputs keep their types. The CPU has f32 alone.
+    pub fn precision(mut self, precision: Precision) -> Compiler {
+        self.precision = precision;
+        self
+    }
+
     /// Where the crate has its weights.
     pub fn weights(mut self, mode: WeightMode) -> Compiler {
         self.weights = mode;
@@ -96,17 +106,25 @@ impl Compiler {
     /// Imports and plans the model.
     pub fn compile(&self) -> Result<Compiled, Error> {
         let targets = Targets::of(&self.targets)?;
+        let precision = self.precision;
+        if targets == Targets::Cpu && precision != Precision::F32 {
+            return Err(Error::Option {
+                what: "--precision".to_string(),
+                expected: "f32, or GPU architectures as --target: the CPU computes in f32".to_string(),
+                found: precision.to_string(),
+            });
+        }
         let progress = Progress::start("importing the model");
         let imported = onnx::import_file(&self.model, &self.import)?;
         progress.next("passes");
         let mut model = imported.model.clone();
-        let passes = passes::run_pipeline(&mut model, &passes::Options::default())?;
+        let passes = passes::run_pipeline(&mut model, &passes::Options { precision, ..passes::Options::default() })?;
         progress.next("planning");
         let plans = Planned::of(&model, &targets)?;
         progress.end();
         let stem = self.model.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let name = emit::names::snake(self.name.as_deref().unwrap_or(&stem));
-        Ok(Compiled { name, source: self.source()?, imported, passes, plans })
+        Ok(Compiled { name, source: self.source()?, imported, precision, passes, plans })
     }
 
     /// File name and hash of the model.

@@ -5,6 +5,9 @@ use graph::datum::Datum;
 use graph::dtype::DType;
 use graph::tensor::Tensor;
 
+use passes::Precision;
+
+use crate::compare::tolerance;
 use crate::compiler::Compiled;
 use crate::error::Error;
 use crate::inspect::work;
@@ -24,7 +27,13 @@ pub fn values(compiled: &Compiled) -> Result<Option<Golden>, Error> {
         return Ok(None);
     };
     let (Some(inputs), Some(outputs)) = (tensors(&inputs), tensors(&outputs)) else { return Ok(None) };
-    Ok(Some(Golden { inputs, outputs }))
+    let precision = compiled.precision;
+    if precision != Precision::F32 && !outputs.iter().all(|t| t.dtype().is_float()) {
+        // An integer that comes of rounded floats may be another one.
+        return Ok(None);
+    }
+    let tolerance = outputs.iter().map(|t| tolerance(t.dtype(), precision)).fold(0.0, f64::max);
+    Ok(Some(Golden { inputs, outputs, tolerance }))
 }
 
 fn tensors(values: &[Datum]) -> Option<Vec<Tensor>> {

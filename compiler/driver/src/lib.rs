@@ -40,4 +40,5 @@ pub mod verify;
 pub use compiler::{Compiled, Compiler};
 pub use emit::WeightMode;
 pub use error::Error;
+pub use passes::Precision;
 pub use target::{Target, Targets};

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use onnx2crate::{Compiler, Error, Target, WeightMode, bench, inspect, lab, render, verify};
+use onnx2crate::{Compiler, Error, Precision, Target, WeightMode, bench, inspect, lab, render, verify};
 
 /// Compiles an ONNX model to a standalone Rust crate.
 #[derive(Debug, Parser)]
@@ -48,7 +48,8 @@ enum Command {
         /// Folders with input_M.pb and output_M.pb, or with test_data_set_N of them.
         #[arg(long, value_name = "FOLDER", num_args = 1..)]
         data: Vec<PathBuf>,
-        /// Greatest relative L2 error; otherwise 1e-5 for f32, more for narrower types.
+        /// Greatest relative L2 error; otherwise 1e-5 for f32, more for narrower types and
+        /// precisions (tf32 2e-3, f16 1e-2, bf16 5e-2).
         #[arg(long, value_name = "ERROR")]
         tolerance: Option<f64>,
         /// Without a crate, on this machine's GPU.
@@ -99,6 +100,10 @@ struct Model {
     /// architectures with commas between.
     #[arg(long, value_name = "TARGETS", value_delimiter = ',', default_value = "cpu")]
     target: Vec<Target>,
+    /// What a GPU multiplies in and stores intermediate values in: f32, tf32, f16, bf16. Sums stay f32, inputs and outputs keep
+    /// their types.
+    #[arg(long, default_value = "f32", value_parser = precision)]
+    precision: Precision,
     /// Size or range of a named dim: batch=8, batch=1..64, batch=1.. .
     #[arg(long = "dim", value_name = "NAME=VALUES")]
     dims: Vec<String>,
@@ -148,8 +153,11 @@ impl Model {
             Weights::Embed => WeightMode::Embed,
             Weights::File => WeightMode::File,
         };
-        let mut compiler =
-            Compiler::new(&self.model).import_options(self.import_options()).weights(weights).targets(&self.target);
+        let mut compiler = Compiler::new(&self.model)
+            .import_options(self.import_options())
+            .weights(weights)
+            .targets(&self.target)
+            .precision(self.precision);
         for dim in &self.dims {
             let (name, range) = dim.split_once('=').ok_or_else(|| Error::Option {
                 what: "--dim".to_string(),
@@ -160,6 +168,11 @@ impl Model {
         }
         Ok(compiler)
     }
+}
+
+fn precision(text: &str) -> Result<Precision, String> {
+    let names = Precision::ALL.map(Precision::name).join(", ");
+    Precision::ALL.into_iter().find(|p| p.name() == text).ok_or_else(|| format!("expected one of {names}"))
 }
 
 fn main() -> ExitCode {

@@ -16,6 +16,7 @@ pub fn text(compiled: &Compiled) -> String {
     match &compiled.plans {
         Planned::Cpu(plan) => target_text(&mut out, plan, family),
         Planned::Gpus(list) => {
+            let _ = writeln!(out, "Precision: {}.\n", compiled.precision);
             for (gpu, plan) in list {
                 let _ = writeln!(out, "For {}:\n", gpu.sm);
                 target_text(&mut out, plan, gpu_family);

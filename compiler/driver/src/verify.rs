@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use graph::datum::Datum;
 use runtime_min::gpu::options::EngineOptions;
 
-use crate::compare::{Distance, distance, tolerance};
+use crate::compare::{Distance, distance, tolerance_of};
 use crate::compiler::{Compiled, Compiler};
 use crate::crate_run::CrateRun;
 use crate::error::Error;
@@ -40,7 +40,7 @@ pub enum Way {
 /// Sets of random inputs where there are no test data.
 const RANDOM_CASES: u64 = 2;
 
-/// Runs every case through the built crate, or in process. With `limit`, that is the greatest relative L2 error instead of the dtype's own.
+/// Runs every case through the built crate, or in process. With `limit`, that is the greatest relative L2 error instead of what its dtype and the precision allow.
 pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>, way: Way) -> Result<Vec<Line>, Error> {
     let compiled = compiler.compile()?;
     let progress = Progress::start("reading test data");
@@ -78,7 +78,7 @@ pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>, way: Wa
                 Some(found) => distance(found, expected),
                 None => Err("no such output".to_string()),
             };
-            let bound = limit.unwrap_or_else(|| tolerance(expected));
+            let bound = limit.unwrap_or_else(|| tolerance_of(expected, compiled.precision));
             let passed = outcome.as_ref().is_ok_and(|d| d.relative_l2 <= bound);
             lines.push(Line { case: case.name.clone(), output, distance: outcome, passed });
         }

@@ -1,7 +1,7 @@
 //! How a crate is to be emitted.
 
 /// Options of one crate or module.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Name of the crate or module.
     pub name: String,
@@ -27,10 +27,12 @@ pub enum WeightMode {
 }
 
 /// Values for the generated crate's own test.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Golden {
     pub inputs: Vec<graph::tensor::Tensor>,
     pub outputs: Vec<graph::tensor::Tensor>,
+    /// The relative L2 error that an output of floats may have.
+    pub tolerance: f64,
 }
 
 /// Where a model's root module and weight file lie.

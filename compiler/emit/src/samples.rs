@@ -79,6 +79,7 @@ pub fn texts<C>(plan: &Plan<C>, model: &ModelFiles, options: &Options) -> Result
         ("engine_options", if model.gpu { "EngineOptions::default()" } else { BENCH_OPTIONS }.to_string()),
         ("golden_inputs", golden_list(options, "input")),
         ("golden_outputs", golden_list(options, "output")),
+        ("golden_tolerance", options.golden.as_ref().map_or_else(String::new, |g| format!("{:e}", g.tolerance))),
     ];
     let values = pairs(&values);
     let mut files = Files::new();

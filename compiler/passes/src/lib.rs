@@ -1,7 +1,8 @@
 //! Passes: they bring an imported model into normal form. What it computes stays the same; nothing here decides what shares
 //! a kernel, or how anything is laid out.
 //!
-//! [`PIPELINE`] is the order, [`run_pipeline`] runs it until a whole round changes nothing. A pass is one file with one
+//! [`PIPELINE`] is the order, [`run_pipeline`] runs it until a whole round changes nothing, then what runs once ([`AFTERWARDS`]),
+//! then rounds again. A pass is one file with one
 //! `const PASS`; most are a rule that looks at one node and what it reads ([`rewrite`]), so that they work inside bodies too.
 //! Bodies of regions are never edited.
 //!
@@ -25,6 +26,7 @@ mod no_op;
 mod pattern;
 mod pipeline;
 mod pointwise_first;
+mod precision;
 mod recognise_norm;
 mod recognise_softmax;
 mod relabel;
@@ -36,5 +38,8 @@ mod unit_views;
 mod views;
 
 pub use error::PassError;
-pub use pipeline::{Changes, Ctx, Options, PIPELINE, Pass, PassReport, Report, drop_dead, run_pass, run_pipeline};
+pub use pipeline::{
+    AFTERWARDS, Changes, Ctx, Options, PIPELINE, Pass, PassReport, Report, drop_dead, run_pass, run_pipeline,
+};
+pub use precision::Precision;
 pub use shape_arithmetic::shape_arithmetic;

@@ -5,6 +5,7 @@ use graph::graph::Model;
 use graph::verify;
 
 use crate::PassError;
+use crate::precision::{self, Precision};
 use crate::{
     algebra, cse, dce, fold, fold_affine, merge_binds, merge_contractions, no_op, pointwise_first, recognise_norm,
     recognise_softmax, relabel, scale_out, unit_views, views,
@@ -46,6 +47,8 @@ pub struct Options {
     pub rounds: usize,
     /// Merge contractions of one operand with constant weights (Q, K, V). The parts become views of one result.
     pub merge_contractions: bool,
+    /// What products are formed in, and intermediate values stored in.
+    pub precision: Precision,
     /// Verify after every pass, not only at the end.
     pub verify_between: bool,
 }
@@ -59,6 +62,7 @@ impl Default for Options {
             sweeps: 64,
             rounds: 16,
             merge_contractions: true,
+            precision: Precision::F32,
             verify_between: cfg!(debug_assertions),
         }
     }
@@ -67,9 +71,10 @@ impl Default for Options {
 /// What the passes did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// In the order of the pipeline, all rounds summed.
+    /// In the order of the pipeline, all rounds summed; then those that run once.
     pub passes: Vec<PassReport>,
-    /// Rounds that were run; the last one changed nothing, unless the pipeline was stopped.
+    /// Rounds that were run, before and after the passes that run once; each series ends with one that changes nothing, unless the
+    /// pipeline was stopped.
     pub rounds: usize,
 }
 
@@ -107,35 +112,82 @@ pub const PIPELINE: &[Pass] = &[
     dce::PASS,
 ];
 
-/// Runs the pipeline until a round changes nothing, or up to [`Options::stop_after`]. The model is verified at the end.
+/// Passes that run once, in order, when the rounds have settled.
+pub const AFTERWARDS: &[Pass] = &[precision::PASS];
+
+/// Runs the pipeline until a round changes nothing, then the passes that run once, and the pipeline again; or up to
+/// [`Options::stop_after`]. The model is verified at the end.
 pub fn run_pipeline(model: &mut Model, options: &Options) -> Result<Report, PassError> {
     if let Some(stop) = &options.stop_after {
         find(stop)?;
     }
-    let ctx = Ctx { options };
-    let passes = PIPELINE.iter().map(|p| PassReport { name: p.name, changes: 0 }).collect();
-    let mut report = Report { passes, rounds: 0 };
-    for _ in 0..options.rounds {
+    let mut run = Run { model, ctx: Ctx { options }, report: Report::default() };
+    run.report.passes = every_pass().map(|p| PassReport { name: p.name, changes: 0 }).collect();
+    if run.settle()? == Went::On {
         let mut total = 0;
-        report.rounds += 1;
-        for (pass, entry) in PIPELINE.iter().zip(&mut report.passes) {
-            let Changes(count) = (pass.run)(model, &ctx)?;
-            entry.changes += count;
+        for pass in AFTERWARDS {
+            let (count, went) = run.pass(pass)?;
             total += count;
-            if options.verify_between && count > 0 {
-                check(model, pass.name)?;
-            }
-            if options.stop_after.as_deref() == Some(pass.name) {
-                check(model, pass.name)?;
-                return Ok(report);
+            if went == Went::Stopped {
+                return Ok(run.report);
             }
         }
-        if total == 0 {
-            check(model, "pipeline")?;
-            return Ok(report);
+        if total > 0 {
+            run.settle()?;
         }
     }
-    Err(PassError::Unsettled { rounds: options.rounds })
+    check(run.model, "pipeline")?;
+    Ok(run.report)
+}
+
+/// Whether the caller's last pass was reached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Went {
+    On,
+    Stopped,
+}
+
+struct Run<'a> {
+    model: &'a mut Model,
+    ctx: Ctx<'a>,
+    report: Report,
+}
+
+impl Run<'_> {
+    /// Rounds until one changes nothing.
+    fn settle(&mut self) -> Result<Went, PassError> {
+        let options = self.ctx.options;
+        for _ in 0..options.rounds {
+            let mut total = 0;
+            self.report.rounds += 1;
+            for pass in PIPELINE {
+                let (count, went) = self.pass(pass)?;
+                total += count;
+                if went == Went::Stopped {
+                    return Ok(Went::Stopped);
+                }
+            }
+            if total == 0 {
+                return Ok(Went::On);
+            }
+        }
+        Err(PassError::Unsettled { rounds: options.rounds })
+    }
+
+    fn pass(&mut self, pass: &Pass) -> Result<(usize, Went), PassError> {
+        let options = self.ctx.options;
+        let Changes(count) = (pass.run)(self.model, &self.ctx)?;
+        self.report.passes.iter_mut().filter(|p| p.name == pass.name).for_each(|p| p.changes += count);
+        let last = options.stop_after.as_deref() == Some(pass.name);
+        if last || (options.verify_between && count > 0) {
+            check(self.model, pass.name)?;
+        }
+        Ok((count, if last { Went::Stopped } else { Went::On }))
+    }
+}
+
+fn every_pass() -> impl Iterator<Item = &'static Pass> {
+    PIPELINE.iter().chain(AFTERWARDS)
 }
 
 /// Runs one pass, and verifies the model.
@@ -152,8 +204,8 @@ pub fn drop_dead(model: &mut Model, options: &Options) -> Result<Changes, PassEr
 }
 
 fn find(name: &str) -> Result<&'static Pass, PassError> {
-    PIPELINE.iter().find(|p| p.name == name).ok_or_else(|| {
-        let known: Vec<&str> = PIPELINE.iter().map(|p| p.name).collect();
+    every_pass().find(|p| p.name == name).ok_or_else(|| {
+        let known: Vec<&str> = every_pass().map(|p| p.name).collect();
         PassError::UnknownPass { found: name.to_string(), known: known.join(", ") }
     })
 }
@@ -172,8 +224,8 @@ mod tests {
 
     #[test]
     fn neighbours_stand_where_they_must() {
-        let position = |name: &str| PIPELINE.iter().position(|p| p.name == name);
-        for (here, pass) in PIPELINE.iter().enumerate() {
+        let position = |name: &str| every_pass().position(|p| p.name == name);
+        for (here, pass) in every_pass().enumerate() {
             assert_eq!(position(pass.name), Some(here), "{} stands twice", pass.name);
             pass.after.iter().for_each(|other| assert!(position(other).unwrap() < here, "{} {other}", pass.name));
             pass.before.iter().for_each(|other| assert!(position(other).unwrap() > here, "{} {other}", pass.name));

@@ -1,10 +1,10 @@
-//! `test pass NAME` (or `test pipeline`): the pass makes of the model before the line `; becomes` the text after it, and
+//! `test pass NAME [PRECISION]` (or `test pipeline`): the pass makes of the model before the line `; becomes` the text after it, and
 //! keeps its meaning: every line `eval(INPUT, …) == OUTPUT, …` of the header holds before, and after to 1e-5.
 
 use graph::datum::Datum;
 use graph::graph::Model;
 use graph::{eval, text};
-use passes::{Options, run_pass, run_pipeline};
+use passes::{Options, Precision, run_pass, run_pipeline};
 
 use crate::commands::eval::{PREFIX, outcome, parse_inputs};
 use crate::{Case, Command, registry};
@@ -18,12 +18,15 @@ fn run(case: &Case, pipeline: bool) -> Result<Case, String> {
     let given = case.body.split_once(BECOMES).map_or(case.body.as_str(), |(before, _)| before).trim_end();
     let before = text::parse(given, &registry()).map_err(|error| error.to_string())?;
     let mut after = before.clone();
-    let options = Options::default();
+    let mut options = Options::default();
     if pipeline {
         run_pipeline(&mut after, &options).map_err(|error| error.to_string())?;
     } else {
         let name = case.commands().find_map(|c| c.strip_prefix("pass ")).ok_or("expected `; test pass NAME`")?;
-        run_pass(&mut after, name.trim(), &options).map_err(|error| error.to_string())?;
+        let (name, precision) = name.trim().split_once(' ').unwrap_or((name.trim(), "f32"));
+        let precision = Precision::ALL.into_iter().find(|p| p.name() == precision);
+        options.precision = precision.ok_or("expected a precision behind the pass")?;
+        run_pass(&mut after, name, &options).map_err(|error| error.to_string())?;
         passes::drop_dead(&mut after, &options).map_err(|error| error.to_string())?;
     }
     let mut out = case.clone();
