@@ -7,3 +7,4 @@ mod programs;
 mod refusals;
 mod rules;
 mod runs;
+mod timing;

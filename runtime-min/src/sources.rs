@@ -90,6 +90,7 @@ files! {
     "gpu/shape.rs"
     "gpu/steps.rs"
     "gpu/tensor_map.rs"
+    "gpu/timeline.rs"
     "gpu/verify.rs"
     "half_elements.rs"
     "half_round.rs"
@@ -103,7 +104,7 @@ files! {
 const GPU_ONLY: &str = "#[cfg(feature = \"cuda\")]";
 
 /// The condition of a module for tools, which no crate gets.
-const TOOL_ONLY: &str = "#[cfg(feature = \"tool\")]";
+const TOOL_ONLY: &str = "#[cfg(any(test, feature = \"tool\"))]";
 
 /// Cuts `#[cfg(test)]` modules: those of a file of their own, and one at the end of the file; and conditions of this crate.
 fn without_tests(text: &str) -> String {
@@ -144,7 +145,7 @@ mod tests {
         let text = "a\n#[cfg(test)]\nmod b_tests;\nmod c;\n\n#[cfg(test)]\nmod tests {\n    x\n}\n";
         assert_eq!(without_tests(text), "a\nmod c;\n");
         assert_eq!(without_tests("#[cfg(feature = \"cuda\")]\nmod d;\n"), "mod d;\n");
-        assert_eq!(without_tests("a\n#[cfg(feature = \"tool\")]\npub mod e;\nb\n"), "a\nb\n");
+        assert_eq!(without_tests("a\n#[cfg(any(test, feature = \"tool\"))]\npub mod e;\nb\n"), "a\nb\n");
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl GpuSession {
     }
 
     /// Copies inputs to the device.
-    fn send(&mut self, inputs: &[HostInput<'_>]) -> Result<(), Error> {
+    pub(super) fn send(&mut self, inputs: &[HostInput<'_>]) -> Result<(), Error> {
         for (k, input) in inputs.iter().enumerate() {
             let Some(dtype) = self.shared.program.inputs.get(k).and_then(|p| p.dtype) else { continue };
             let bytes = byte_length(dtype, sizes::count(input.dims));
@@ -124,7 +124,7 @@ impl GpuSession {
     }
 
     /// Copies outputs from the device.
-    fn fetch(&mut self, program: &Program) -> Result<(), Error> {
+    pub(super) fn fetch(&mut self, program: &Program) -> Result<(), Error> {
         for (k, port) in program.outputs.iter().enumerate() {
             let Some(bytes) = self.output_bytes(k).map_err(StepError::at_border)? else { continue };
             let from = self.address_at(port.buffer, 0, bytes as u64).map_err(StepError::at_border)?;

@@ -27,10 +27,13 @@ pub mod params;
 pub mod pinned;
 pub mod program;
 pub mod regions;
-#[cfg(feature = "tool")]
+#[cfg(any(test, feature = "tool"))]
 pub mod rotate;
 pub mod session;
 pub mod shape;
 pub mod steps;
+#[cfg(any(test, feature = "tool"))]
+pub mod stopwatch;
 pub mod tensor_map;
+pub mod timeline;
 pub mod verify;

@@ -16,6 +16,7 @@ use super::params::Params;
 use super::pinned::Pinned;
 use super::program::{Action, Program};
 use super::shape::Values;
+use super::timeline::Timeline;
 
 /// An execution context. One call runs at a time; several sessions of an engine may run on several threads.
 #[derive(Debug)]
@@ -113,12 +114,22 @@ pub struct Call<'a> {
     pub objects: &'a [HostInput<'a>],
     /// Whether the last thing that the stream got is a launch.
     pub after_launch: bool,
+    /// Where the times of steps go.
+    pub timeline: Option<Timeline>,
 }
 
 impl Call<'_> {
     /// A call on a stream, of inputs on the device.
     pub fn new(stream: StreamHandle) -> Call<'static> {
-        Call { stream, graphs: None, capturing: false, host_inputs: false, objects: &[], after_launch: false }
+        Call {
+            stream,
+            graphs: None,
+            capturing: false,
+            host_inputs: false,
+            objects: &[],
+            after_launch: false,
+            timeline: None,
+        }
     }
 }
 

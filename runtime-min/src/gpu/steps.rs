@@ -40,10 +40,12 @@ impl GpuSession {
         Ok(())
     }
 
-    fn step(&mut self, call: &mut Call<'_>, program: &Program, k: u32) -> Result<(), Error> {
+    pub(super) fn step(&mut self, call: &mut Call<'_>, program: &Program, k: u32) -> Result<(), Error> {
         let Some(step) = program.steps.get(k as usize) else { return Ok(()) };
         if let Action::Launch { .. } | Action::Copy { .. } | Action::Clear { .. } = step.action {
-            let issued = if self.times.is_empty() || call.capturing {
+            let issued = if call.timeline.is_some() {
+                self.issue_observed(call, k, &step.action)
+            } else if self.times.is_empty() || call.capturing {
                 self.issue(call, &step.action).map(|_| ())
             } else {
                 self.issue_timed(call, k, &step.action)

@@ -108,6 +108,12 @@ impl<C> Api<'_, '_, C> {
                 pub fn reset_profile(&mut self) {
                     self.session.reset_profile();
                 }
+
+                /// Runs the steps of the last call of [`Session::infer`] again, without any option, and tells when each began
+                /// and ended on the host and on the GPU. States go on by some calls.
+                pub fn timeline(&mut self) -> Result<Vec<StepTime>, Error> {
+                    self.session.timeline()
+                }
             }
         }
     }

@@ -236,6 +236,7 @@ fn root(api: &TokenStream) -> TokenStream {
         pub use runtime::datum::{DType, Datum, TensorDatum};
         pub use runtime::error::{DeviceError, Error, Node};
         pub use runtime::gpu::options::{EngineOptions, Info};
+        pub use runtime::gpu::timeline::StepTime;
         #device
         pub use runtime::tensor::{Input, Shaped, TensorView, TensorViewMut};
 
