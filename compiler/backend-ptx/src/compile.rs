@@ -5,6 +5,7 @@ use graph::symbol::Symbols;
 use nest::kernel::{Body, Kernel, Nest};
 use ptx::Sm;
 
+use crate::blocks;
 use crate::compact;
 use crate::contract;
 use crate::error::PtxError;
@@ -13,6 +14,7 @@ use crate::flat::{Flat, Memory, Merge, Reads, flatten, parameter_symbols};
 use crate::index::Ix;
 use crate::launch::{GpuKernel, Kernels};
 use crate::memory::Region;
+use crate::moves;
 use crate::point::Place;
 use crate::points::{self, Sinks};
 use crate::prefix;
@@ -31,6 +33,8 @@ pub fn compile(kernel: &Kernel, sm: Sm) -> Result<Kernels, PtxError> {
 
 /// As [`compile`], with other limits.
 pub fn compile_within(kernel: &Kernel, sm: Sm, limits: &Limits) -> Result<Kernels, PtxError> {
+    let integers = moves::as_integers(kernel);
+    let kernel = integers.as_ref().unwrap_or(kernel);
     let symbols = kernel_symbols(kernel);
     let ctx = Ctx { kernel, symbols: &symbols, sm, limits };
     let launches = match &kernel.body {
@@ -141,7 +145,7 @@ fn nest_launches(ctx: Ctx<'_>, nest: &Nest) -> Result<Vec<GpuKernel>, PtxError> 
             w.headline(&format!("{} stages, {variant:?}", rows.stages.len()));
             let results = w.results(ctx.kernel)?;
             let ctas = rows::emit(&mut w, ctx.kernel, &rows, &variant, &results)?;
-            out.push(ctx.launch(w, &variant.when, [ctas, Dim::constant(1), Dim::constant(1)], THREADS)?);
+            out.push(ctx.launch(w, &variant.when, [ctas, Dim::constant(1), Dim::constant(1)], variant.threads())?);
         }
         return Ok(out);
     };
@@ -185,6 +189,12 @@ fn stage_launches(ctx: Ctx<'_>, flat: &Flat, variant: &Variant) -> Result<Vec<Gp
             let sinks = Sinks { results: &results, kept: &[] };
             let plan = contract::contraction(flat).ok_or(PtxError::Malformed("a contraction that is none"))?;
             let ctas = contract::emit(&mut w, flat, &plan, places, &sinks)?;
+            Ok(vec![ctx.launch(w, &variant.when, [ctas, one(), one()], THREADS)?])
+        }
+        Schedule::Blocks { dim, side } => {
+            let (mut w, places, results) = start("blocks")?;
+            let sinks = Sinks { results: &results, kept: &[] };
+            let ctas = blocks::emit(&mut w, flat, (dim, side), places, &sinks)?;
             Ok(vec![ctx.launch(w, &variant.when, [ctas, one(), one()], THREADS)?])
         }
         Schedule::Tile { dim } => {

@@ -4,14 +4,15 @@
 //! grids and arguments are sizes over the kernel's parameters. [`workspace`] says how much scratch they share. Equal kernels
 //! give equal PTX.
 //!
-//! - [`flat`]: a stage over as few dims as its addresses allow. [`facts`], [`schedule`]: how it runs, as data.
+//! - `moves`: floats that are only moved, as integers. [`flat`]: a stage over as few dims as its addresses allow. [`facts`], [`schedule`]: how it runs, as data.
 //! - [`writer`] over [`emitter`]: an entry under construction. [`index`], [`memory`], [`point`], [`state`]: index arithmetic,
 //!   elements, expressions, accumulators.
-//! - [`points`], [`tile`], [`reduce`], [`contract`], [`rows`]: nests. [`scatter`], [`sort`], [`compact`], [`prefix`]: primitives.
+//! - [`points`], `blocks`, [`tile`], [`reduce`], [`contract`], [`rows`]: nests. [`scatter`], [`sort`], [`compact`], [`prefix`]: primitives.
 //!
 //! What may hold for some sizes only is decided by the host: each way to run has a predicate over sizes, and its launches a grid
 //! of 0 where that does not hold.
 
+mod blocks;
 pub mod compact;
 mod compile;
 pub mod contract;
@@ -22,6 +23,7 @@ pub mod flat;
 pub mod index;
 pub mod launch;
 pub mod memory;
+mod moves;
 pub mod point;
 pub mod points;
 pub mod prefix;

@@ -4,8 +4,8 @@
 //! one is stored by two atomics on the word around it, so that neighbours may be stored by others at the same time.
 
 use graph::dtype::DType;
-use ptx::{Address, Atomic, Form, LoadCache, Op, Order, Space, Type, Vector};
-use ptx_expr::{BitOp, Int, IntOp, Width};
+use ptx::{Address, Atomic, Form, LoadCache, Op, Order, Relu, Round, Space, Type, Vector};
+use ptx_expr::{BitOp, Int, IntOp, Value, Width};
 
 use crate::error::PtxError;
 use crate::index::Ix;
@@ -139,6 +139,13 @@ impl Writer {
         let address = self.byte_address(region, ix, at);
         let pitch = region.pitch();
         let words = self.load_words(region, address, pitch * count, guard);
+        if pitch == 16 {
+            let mut out = Vec::with_capacity(count as usize);
+            for word in words {
+                out.extend(self.halves(region.dtype, word)?);
+            }
+            return Ok(out);
+        }
         let mut out = Vec::with_capacity(count as usize);
         for k in 0..count {
             let raw = if pitch == 64 {
@@ -151,6 +158,59 @@ impl Writer {
             out.push(self.from_bits(region.dtype, raw)?);
         }
         Ok(out)
+    }
+
+    /// The two elements of a word; what they are of is known to [`Writer::pair`].
+    fn halves(&mut self, dtype: DType, word: V) -> Result<[V; 2], PtxError> {
+        let out = if dtype == DType::F16 {
+            let word = self.reg(word, Type::B32);
+            let halves = self.b().values(Form::new(Op::Unpack16, ()), [word.into()]);
+            let [low, high] = halves.as_slice() else { return Err(PtxError::Malformed("a word without halves")) };
+            [*low, *high].map(|half| Value::Reg(self.b().cvt(Type::F32, Type::F16, half)))
+        } else if dtype == DType::BF16 {
+            let (shift, mask) = (self.m.u32(16), self.m.u32(0xFFFF_0000));
+            [self.m.int2(IntOp::Shl, Int::U32, word, shift), self.m.and(Width::B32, word, mask)]
+        } else {
+            let (low, high) = (self.pick(word, 0, 16), self.pick(word, 16, 16));
+            [self.from_bits(dtype, low)?, self.from_bits(dtype, high)?]
+        };
+        for (value, high) in out.into_iter().zip([false, true]) {
+            self.halves.insert(value, (dtype, word, high));
+        }
+        Ok(out)
+    }
+
+    /// Two elements of 16 bits as a word: the one that both came from, if they did.
+    fn pair(&mut self, dtype: DType, low: V, high: V) -> Result<V, PtxError> {
+        let (first, second) = (self.halves.get(&low).copied(), self.halves.get(&high).copied());
+        if let (Some((from, a, upper_a)), Some((also, b, upper_b))) = (first, second)
+            && from == dtype
+            && also == dtype
+        {
+            if a == b && !upper_a && upper_b {
+                return Ok(a);
+            }
+            // Bytes of `a` are 0 to 3, those of `b` 4 to 7.
+            let bytes = if upper_a { 0x32 } else { 0x10 } | if upper_b { 0x7600 } else { 0x5400 };
+            let (a, b) = (self.reg(a, Type::B32), self.reg(b, Type::B32));
+            let word = self.b().value(Form::new(Op::Prmt, ()), [a.into(), b.into(), ptx::Operand::Imm(bytes)]);
+            return Ok(self.value_of(word));
+        }
+        let pair = match dtype {
+            DType::F16 => Some(Type::F16x2),
+            DType::BF16 => Some(Type::Bf16x2),
+            _ => None,
+        };
+        let form = pair.map(|ty| Form::new(Op::CvtF32ToPair, (Round::Rn, Relu::No, ty)));
+        if let Some(form) = form.filter(|form| form.arch().has(self.sm())) {
+            let (low, high) = (self.reg(low, Type::F32), self.reg(high, Type::F32));
+            let word = self.b().value(form, [high.into(), low.into()]);
+            return Ok(self.value_of(word));
+        }
+        let (low, high) = (self.to_bits(dtype, low)?, self.to_bits(dtype, high)?);
+        let (low, high) = (self.reg(low, Type::B32), self.reg(high, Type::B32));
+        let word = self.b().value(Form::new(Op::Prmt, ()), [low.into(), high.into(), ptx::Operand::Imm(0x5410)]);
+        Ok(self.value_of(word))
     }
 
     /// Bits of a word from a known place on.
@@ -273,9 +333,19 @@ impl Writer {
         if let [value] = values {
             return self.store(region, ix, at, *value, guard);
         }
+        let pitch = region.pitch();
+        if pitch == 16 && values.len().is_multiple_of(2) {
+            let mut words = Vec::with_capacity(values.len() / 2);
+            for pair in values.chunks_exact(2) {
+                let [low, high] = pair else { continue };
+                words.push(self.pair(region.dtype, *low, *high)?);
+            }
+            let address = self.byte_address(region, ix, at);
+            self.store_words(region, address, &words, pitch * values.len() as u32, guard);
+            return Ok(());
+        }
         let raws = values.iter().map(|v| self.to_bits(region.dtype, *v)).collect::<Result<Vec<_>, _>>()?;
         let address = self.byte_address(region, ix, at);
-        let pitch = region.pitch();
         let words = if pitch >= 32 { raws } else { self.pack(&raws, pitch) };
         self.store_words(region, address, &words, pitch * values.len() as u32, guard);
         Ok(())

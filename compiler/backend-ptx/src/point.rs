@@ -3,6 +3,7 @@
 //! Index expressions whose values fit 32 bits by their ranges are computed in 32 bits. Views are read by strides; a run of
 //! them may be read ahead ([`Point::preload`]). Other loads are checked where they have an `or`.
 
+pub mod coarse;
 mod range;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use graph::dim::Dim;
 use graph::dtype::DType;
 use graph::expr::{BinOp, CmpOp, Expr, ExprId, UnOp};
-use ptx_expr::{Convert, Int, IntOp, Relation, Width};
+use ptx_expr::{Approx, Convert, Float, Int, IntOp, MathsMode, Relation, Width};
 
 use crate::error::PtxError;
 use crate::facts::{Along, along};
@@ -47,6 +48,8 @@ pub struct Stage<'a> {
     ranges: Vec<Option<(i64, i64)>>,
     /// By source: whether points, or the steps of a reduction, read it.
     read: Vec<bool>,
+    /// By expression: whether approximations are precise enough.
+    coarse: Vec<bool>,
 }
 
 /// One point.
@@ -62,17 +65,27 @@ pub struct Point<'s, 'a> {
 
 impl<'a> Stage<'a> {
     pub fn new(flat: &'a Flat, ix: Ix, places: Vec<Place>) -> Stage<'a> {
+        Stage::among(flat, ix, places, &coarse::Kept::default())
+    }
+
+    /// A stage of several, that keep values.
+    pub fn among(flat: &'a Flat, ix: Ix, places: Vec<Place>, kept: &coarse::Kept) -> Stage<'a> {
         let mut ranges = Vec::with_capacity(flat.exprs.len());
         let extents = flat.extents();
         for (_, expr) in flat.exprs.iter() {
             let range = range(expr, &ranges, &extents);
             ranges.push(range.filter(|(lo, hi)| *lo >= i64::from(i32::MIN) && *hi <= i64::from(i32::MAX)));
         }
-        Stage { flat, ix, places, ranges, read: read(flat) }
+        Stage { flat, ix, places, ranges, read: read(flat), coarse: coarse::coarse(flat, kept) }
     }
 
     fn range(&self, id: ExprId) -> Option<(i64, i64)> {
         self.ranges.get(id.0 as usize).copied().flatten()
+    }
+
+    fn maths(&self, id: ExprId) -> MathsMode {
+        let coarse = self.coarse.get(id.0 as usize).copied().unwrap_or(false);
+        if coarse || coarse::is_narrow(self.flat.exprs.dtype(id)) { MathsMode::Fast } else { MathsMode::Precise }
     }
 
     pub fn place(&self, source: u32) -> Result<Place, PtxError> {
@@ -162,7 +175,17 @@ impl<'s, 'a> Point<'s, 'a> {
             Expr::Unary(op, a) => {
                 let from = exprs.dtype(*a);
                 let a = self.value(w, *a)?;
-                w.unary(*op, from, a)
+                // Tangents and logarithms of the hardware are coarser than 16 bits ask for.
+                let maths = match op {
+                    UnOp::Tanh | UnOp::Log => MathsMode::Precise,
+                    _ => self.stage.maths(id),
+                };
+                w.unary_with(maths, *op, from, a)
+            }
+            Expr::Binary(BinOp::Div, a, b) if dtype == DType::F32 && self.stage.maths(id) == MathsMode::Fast => {
+                let (a, b) = (self.value(w, *a)?, self.value(w, *b)?);
+                let inverse = w.m.apply(ptx_expr::Op::Approx(Approx::Rcp), &[b]);
+                Ok(w.m.mul(Float::F32, a, inverse))
             }
             Expr::Binary(op, a, b) => {
                 let (a, b) = (self.value(w, *a)?, self.value(w, *b)?);
@@ -427,6 +450,22 @@ impl<'s, 'a> Point<'s, 'a> {
         let at = self.map_address(w, map)?;
         let guard = self.checked(w, checks)?;
         w.load(&region, stage.ix, at, guard)
+    }
+
+    /// A run of a view from this point on along a dim, along which its elements follow each other.
+    pub fn run_of(&mut self, w: &mut Writer, source: u32, dim: usize, count: u32) -> Result<Vec<V>, PtxError> {
+        let stage = self.stage;
+        let (Some(Way::View { map, checks, .. }), Place::Region(region)) =
+            (stage.flat.source(source).map(|s| &s.way), stage.place(source)?)
+        else {
+            return Err(PtxError::Malformed("a source that is no view"));
+        };
+        if along(&map.access, dim) != Along::Next {
+            return Err(PtxError::Malformed("a run of elements that lie apart"));
+        }
+        let at = self.map_address(w, map)?;
+        let guard = self.checked(w, checks)?;
+        w.load_run(&region, stage.ix, at, count, guard)
     }
 
     /// Reads views ahead for a run of `count` points from this one on along `dim`: the values of each point.

@@ -11,7 +11,7 @@
 mod combine;
 mod parts;
 
-pub use combine::{SLOT, broadcast, combine, get, put};
+pub use combine::{SLOT, broadcast, combine, combine_all, get, put};
 pub use parts::{emit_parts, parked_bytes};
 
 use graph::dim::Dim;
@@ -160,7 +160,7 @@ fn ends(w: &mut Writer, stage: &Stage<'_>, parallel: &[V]) -> Result<Vec<V>, Ptx
 }
 
 /// Takes in one step.
-fn take(
+pub fn take(
     w: &mut Writer,
     stage: &Stage<'_>,
     point: &mut Point<'_, '_>,

@@ -1,7 +1,11 @@
 //! Nests of several stages: a CTA computes all stages of one outer index.
 //!
+//! Rows that fit the registers of a CTA stay there ([`held`]). Else:
+//!
 //! What a stage keeps and is the same at every inner index stays in registers of all threads; the rest lies in shared memory
 //! if it fits there, else in a slice of the scratch of its own.
+
+mod held;
 
 use graph::dim::{Dim, Pred};
 use graph::dtype::DType;
@@ -15,11 +19,13 @@ use crate::facts::{Limits, all, at_most};
 use crate::flat::{Flat, Memory, Merge, Reads, Sink, flatten};
 use crate::index::Ix;
 use crate::memory::{Region, unpacked_bytes};
-use crate::point::{Place, Point, Stage};
+use crate::point::{Place, Point, Stage, coarse};
 use crate::points::{Sinks, in_runs, run_start, shifted, store};
 use crate::reduce::{Share, broadcast, combine, outputs, states, steps_by_lanes, steps_in_order, with_steps};
 use crate::schedule::{THREADS, vector_of, vector_of_steps};
 use crate::writer::{V, Writer};
+
+pub use held::Held;
 
 /// Kept values, by number: dtype, inner shape, offset in bytes.
 #[derive(Clone, Debug)]
@@ -37,6 +43,8 @@ pub struct Rows {
     pub kept: Vec<Kept>,
     /// Bytes of what one outer index keeps.
     pub bytes: Dim,
+    /// What is known of kept values.
+    pub precision: coarse::Kept,
 }
 
 /// One way to run the rows.
@@ -47,6 +55,15 @@ pub struct RowsVariant {
     pub shared: bool,
     /// Points or steps at once, by stage.
     pub vectors: Vec<u32>,
+    /// Rows in registers.
+    pub held: Option<Held>,
+}
+
+impl RowsVariant {
+    /// Threads of a CTA.
+    pub fn threads(&self) -> u32 {
+        self.held.map_or(THREADS, |held| held.threads())
+    }
 }
 
 /// Collapses every stage.
@@ -68,7 +85,8 @@ pub fn rows(kernel: &Kernel, nest: &Nest, symbols: &Symbols) -> Result<Rows, Ptx
             kept.push(Kept { dtype, shape: stage.inner.clone(), offset });
         }
     }
-    Ok(Rows { outer: nest.outer.clone(), stages, kept, bytes })
+    let precision = coarse::kept(&stages);
+    Ok(Rows { outer: nest.outer.clone(), stages, kept, bytes, precision })
 }
 
 /// The ways to run rows; they exclude each other.
@@ -79,21 +97,25 @@ pub fn variants(rows: &Rows, symbols: &Symbols, limits: &Limits) -> Vec<RowsVari
     let aligned = all(vectors.iter().map(|(_, pred)| pred.clone()), symbols);
     let plain = vec![1; rows.stages.len()];
     let best: Vec<u32> = vectors.iter().map(|(v, _)| *v).collect();
-    let list = [
-        (all([narrow.clone(), fits.clone(), aligned], symbols), false, true, best),
-        (all([narrow.clone(), fits.clone()], symbols), false, true, plain.clone()),
-        (narrow, false, false, plain.clone()),
-        (Pred::Const(true), true, false, plain),
-    ];
+    let held = if limits.kept > 0 { held::ways(rows, symbols) } else { Vec::new() };
+    let held = held
+        .into_iter()
+        .map(|(when, held)| (all([narrow.clone(), when], symbols), false, true, vec![held.vector], Some(held)));
+    let list = held.chain([
+        (all([narrow.clone(), fits.clone(), aligned], symbols), false, true, best, None),
+        (all([narrow.clone(), fits.clone()], symbols), false, true, plain.clone(), None),
+        (narrow.clone(), false, false, plain.clone(), None),
+        (Pred::Const(true), true, false, plain, None),
+    ]);
     let mut out = Vec::new();
     let mut earlier: Vec<Pred> = Vec::new();
-    for (when, wide, shared, vectors) in list {
+    for (when, wide, shared, vectors, held) in list {
         let own = symbols.prove(&when);
         if own == Some(false) {
             continue;
         }
         let not = earlier.iter().map(|p| Pred::Not(Box::new(p.clone())));
-        out.push(RowsVariant { when: all(not.chain([when.clone()]), symbols), wide, shared, vectors });
+        out.push(RowsVariant { when: all(not.chain([when.clone()]), symbols), wide, shared, vectors, held });
         if own == Some(true) {
             break;
         }
@@ -127,6 +149,9 @@ pub fn emit(
     variant: &RowsVariant,
     results: &[Region],
 ) -> Result<Dim, PtxError> {
+    if let Some(held) = variant.held {
+        return held::emit(w, kernel, rows, held, results);
+    }
     let ix = Ix::of(variant.wide);
     let total = Dim::product(&rows.outer);
     let cta = w.cta(ix);
@@ -135,7 +160,7 @@ pub fn emit(
     let mut values: Vec<Option<V>> = vec![None; rows.kept.len()];
     for (flat, vector) in rows.stages.iter().zip(&variant.vectors) {
         let places = places(w, kernel, flat, &storage, &values)?;
-        let stage = Stage::new(flat, ix, places);
+        let stage = Stage::among(flat, ix, places, &rows.precision);
         let keeps: Vec<usize> = flat
             .outs
             .iter()

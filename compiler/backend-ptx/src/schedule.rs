@@ -14,6 +14,7 @@ use graph::dim::{Dim, Pred};
 use graph::dtype::DType;
 use graph::symbol::Symbols;
 
+use crate::blocks::blocks_of;
 use crate::facts::{Along, Limits, access_width, aligned, all, along, at_least, at_most};
 use crate::flat::{Flat, Sink};
 use crate::{contract, tile};
@@ -29,6 +30,8 @@ pub const PARTS: u32 = 128;
 pub enum Schedule {
     /// A thread takes `unroll` times `vector` points that follow each other along the last parallel dim.
     Points { vector: u32, unroll: u32 },
+    /// Blocks of `side` by `side` points along `dim` and the last one, in registers.
+    Blocks { dim: usize, side: u32 },
     /// Tiles of 32 by 32 points along `dim` and the last one, through shared memory.
     Tile { dim: usize },
     /// Tiles of 64 by 64 points of a sum of products, in registers.
@@ -53,6 +56,9 @@ pub fn variants(flat: &Flat, symbols: &Symbols, limits: &Limits) -> Vec<Variant>
     let narrow = flat.fits_narrow(symbols, limits);
     let mut list = Vec::new();
     if flat.accs.is_empty() {
+        if let Some((dim, side, fits)) = blocks_of(flat, symbols) {
+            list.push((all([narrow.clone(), fits], symbols), false, Schedule::Blocks { dim, side }));
+        }
         if let Some((dim, _)) = tile::across(flat) {
             let sides = [Some(dim), flat.parallel.len().checked_sub(1)];
             let long = sides.into_iter().flatten().filter_map(|d| flat.parallel.get(d)).map(|e| at_least(e, 12));
@@ -99,7 +105,7 @@ fn chain(list: Vec<(Pred, bool, Schedule)>, symbols: &Symbols) -> Vec<Variant> {
 
 fn without_vectors(schedule: Schedule) -> Schedule {
     match schedule {
-        Schedule::Points { .. } | Schedule::Tile { .. } | Schedule::Contract => {
+        Schedule::Points { .. } | Schedule::Blocks { .. } | Schedule::Tile { .. } | Schedule::Contract => {
             Schedule::Points { vector: 1, unroll: 1 }
         }
         Schedule::Reduce { points, lanes, rows, .. } => Schedule::Reduce { points, lanes, vector: 1, rows, parts: 1 },

@@ -35,6 +35,10 @@ pub struct Writer {
     held: Vec<BTreeMap<(usize, u32), V>>,
     specials: BTreeMap<Special, V>,
     scratch: Option<ptx::Variable>,
+    /// Values of 16 bits by the word that they were read in, and whether they are its upper half.
+    pub(crate) halves: BTreeMap<V, (DType, V, bool)>,
+    /// Shared variables so far.
+    shared: u32,
     dynamic: Dim,
 }
 
@@ -52,6 +56,8 @@ impl Writer {
             held: vec![BTreeMap::new()],
             specials: specials.into_iter().collect(),
             scratch: None,
+            halves: BTreeMap::new(),
+            shared: 0,
             dynamic: Dim::constant(0),
         }
     }
@@ -59,6 +65,10 @@ impl Writer {
     /// The builder, for instructions that have no value of their own.
     pub fn b(&mut self) -> &mut Builder {
         &mut self.m.builder
+    }
+
+    pub fn sm(&self) -> Sm {
+        self.sm
     }
 
     pub fn headline(&mut self, text: &str) {
@@ -205,9 +215,11 @@ impl Writer {
         Value::Reg(reg)
     }
 
-    /// Shared memory of so many bytes.
+    /// Shared memory of so many bytes, of its own.
     pub fn shared(&mut self, name: &str, bytes: u32) -> V {
-        let variable = self.m.builder.shared(name, bytes, 16);
+        let name = format!("{name}_{}", self.shared);
+        self.shared += 1;
+        let variable = self.m.builder.shared(&name, bytes, 16);
         self.shared_base(variable)
     }
 

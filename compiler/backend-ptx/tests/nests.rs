@@ -147,3 +147,36 @@ fn convolutions() {
         acc0: f32 = sum e15 e16 = acc 0 e17 = load 2 [e1] e18 = add e16, e17 out [e18 to 0 [e0, e1, e2, e3]] } } }";
     check("convolution", text, &[&[]], Ulp(16));
 }
+
+/// Softmax of rows of so many elements, with what it keeps between its stages.
+fn softmax_of(dtype: &str, columns: i64) -> String {
+    let text = include_str!("../../../tests/filetests/kernel/softmax.ir");
+    let text: String = text.lines().filter(|l| !l.starts_with(';')).collect::<Vec<_>>().join("\n");
+    text.replace("params 2", "params 1").replace("p1", &columns.to_string()).replace("f32", dtype)
+}
+
+#[test]
+fn rows_are_held_in_registers() {
+    for columns in [1, 5, 48, 49, 128, 768, 1024, 3000, 4098] {
+        check(&format!("softmax_{columns}"), &softmax_of("f32", columns), &[&[1], &[3], &[17]], Ulp(4));
+    }
+    for columns in [40, 1000] {
+        check(&format!("softmax_f16_{columns}"), &softmax_of("f16", columns), &[&[5]], Ulp(1 << 14));
+    }
+}
+
+#[test]
+fn norms_of_rows() {
+    let text = "kernel params 1 { operand f32[p0, 96] operand f32[96] result f32[p0, 96] result f32[p0]
+      nest outer [p0] {
+        stage inner [] { reduce [96]
+          e0 = index 0 e1 = index 1 e2 = load 0 [e0, e1] acc0: f32 = sum e2 e3 = acc 0 e4 = const f32 96.0
+          e5 = div e3, e4 out [e5 keep, e5 to 1 [e0]] }
+        stage inner [] { reduce [96]
+          e0 = index 0 e1 = index 1 e2 = load 0 [e0, e1] e3 = load 2 [] e4 = sub e2, e3 e5 = mul e4, e4
+          acc0: f32 = sum e5 e6 = acc 0 e7 = sqrt e6 out [e7 keep] }
+        stage inner [96] {
+          e0 = index 0 e1 = index 1 e2 = load 0 [e0, e1] e3 = load 2 [] e4 = sub e2, e3 e5 = load 3 [] e6 = div e4, e5
+          e7 = load 1 [e1] e8 = mul e6, e7 out [e8 to 0 [e0, e1]] } } }";
+    check("norm", text, &[&[1], &[10]], Ulp(4));
+}

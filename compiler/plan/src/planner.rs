@@ -9,6 +9,7 @@ mod control;
 mod cover;
 mod generic;
 mod layouts;
+mod rows;
 mod tuned;
 mod units;
 

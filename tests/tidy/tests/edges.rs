@@ -19,7 +19,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ptx", &["ptx-emu"]),
     ("tune", &[]),
     ("ptx-expr", &["graph", "nest", "ptx", "ptx-emu"]),
-    ("backend-ptx", &["graph", "nest", "ptx", "ptx-expr", "ptx-emu"]),
+    // plan: an example times operators as they are planned.
+    ("backend-ptx", &["graph", "nest", "plan", "ptx", "ptx-expr", "ptx-emu"]),
     ("kernels", &["graph", "nest", "plan", "ptx", "ptx-expr", "ptx-emu"]),
     ("backend-cpu", &["graph", "nest", "plan"]),
     ("emit", &["graph", "nest", "plan", "runtime-min", "templates"]),

@@ -58,6 +58,44 @@ fn combine_rows(w: &mut Writer, state: &State, share: Share, lane: V) -> Result<
     Ok(())
 }
 
+/// Combines the states of groups of `lanes` neighbouring threads; all of them have the result. More than a warp: of the whole CTA.
+pub fn combine_all(w: &mut Writer, state: &State, lanes: u32) -> Result<(), PtxError> {
+    if lanes == 1 {
+        return Ok(());
+    }
+    let within_warp = lanes.min(32);
+    shuffle_down(w, state, within_warp)?;
+    let thread = w.thread();
+    if lanes > 32 {
+        let warps = lanes / 32;
+        let base = w.shared("row_states", warps * SLOT);
+        let (warp, within) = w.ix_divide(Ix::Narrow, thread, &Dim::constant(32));
+        let (zero, slot) = (w.m.u32(0), w.m.u32(SLOT));
+        let first = w.m.icmp(Relation::Eq, Int::U32, within, zero);
+        let at = w.ix_mad(Ix::Narrow, warp, slot, base);
+        w.when(first, |w| {
+            put(w, state, at);
+            Ok(())
+        })?;
+        w.barrier();
+        let mask = w.m.u32(warps - 1);
+        let own = w.m.and(Width::B32, within, mask);
+        let at = w.ix_mad(Ix::Narrow, own, slot, base);
+        let regs = get(w, state, at);
+        for (own, new) in state.regs.iter().zip(regs) {
+            w.set(*own, new);
+        }
+        shuffle_down(w, state, warps)?;
+    }
+    let mask = w.m.u32(32 - within_warp);
+    let leader = w.m.and(Width::B32, thread, mask);
+    for (reg, width) in state.regs.iter().zip(state.widths()) {
+        let value = moved(w, *reg, width, Shuffle::Idx, leader);
+        w.set(*reg, value);
+    }
+    Ok(())
+}
+
 /// Bytes of a state in shared memory.
 pub const SLOT: u32 = 16;
 
@@ -94,15 +132,25 @@ fn shuffle_down(w: &mut Writer, state: &State, lanes: u32) -> Result<(), PtxErro
 
 /// The value of the lane so many places on.
 pub fn shuffled(w: &mut Writer, value: V, width: Width, distance: u32) -> V {
+    let distance = w.m.u32(distance);
+    moved(w, value, width, Shuffle::Down, distance)
+}
+
+/// The value of another lane of the warp.
+fn moved(w: &mut Writer, value: V, width: Width, how: Shuffle, by: V) -> V {
+    let by: ptx::Operand = match by {
+        ptx_expr::Value::Const(_, bits) => ptx::Operand::Imm(bits),
+        ptx_expr::Value::Reg(reg) => reg.into(),
+    };
     if width == Width::B64 {
         let whole = w.reg(value, Type::B64);
         let parts = w.b().unpack(whole);
-        let moved: Vec<ptx::Reg> = parts.into_iter().map(|p| w.b().shfl(Shuffle::Down, p, distance)).collect();
+        let moved: Vec<ptx::Reg> = parts.into_iter().map(|p| w.b().shfl(how, p, by.clone())).collect();
         let whole = w.b().pack(&moved);
         return w.value_of(whole);
     }
     let value = w.reg(value, Type::B32);
-    let moved = w.b().shfl(Shuffle::Down, value, distance);
+    let moved = w.b().shfl(how, value, by);
     w.value_of(moved)
 }
 

@@ -6,7 +6,7 @@ use graph::scalar::Scalar;
 use graph::symbol::Symbols;
 use nest::index::IndexSpace;
 use ptx::{Space, Type};
-use ptx_expr::{Cast, Convert, Int, IntOp, Load, Machine, Options, Relation, Value, Whole, Width};
+use ptx_expr::{Cast, Convert, Int, IntOp, Load, Machine, MathsMode, Options, Relation, Value, Whole, Width};
 
 use crate::error::PtxError;
 use crate::writer::{V, Writer};
@@ -18,9 +18,11 @@ impl Writer {
     }
 
     pub fn unary(&mut self, op: UnOp, dtype: DType, x: V) -> Result<V, PtxError> {
-        let (exprs, space) = (Exprs::default(), IndexSpace::new(&Symbols::default(), &[]));
-        let mut machine = self.m.machine();
-        Ok(ptx_expr::Emitter::new(&mut machine, &exprs, &space, Options::default()).unary(op, dtype, x)?)
+        self.unary_with(MathsMode::Precise, op, dtype, x)
+    }
+
+    pub fn unary_with(&mut self, maths: MathsMode, op: UnOp, dtype: DType, x: V) -> Result<V, PtxError> {
+        Ok(ptx_expr::unary(&mut self.m.machine(), maths, op, dtype, x)?)
     }
 
     pub fn binary(&mut self, op: BinOp, dtype: DType, x: V, y: V) -> Result<V, PtxError> {
@@ -86,8 +88,9 @@ impl Writer {
         Ok(ptx_expr::from_memory(&mut self.m.machine(), dtype, raw)?)
     }
 
+    /// The bits of an element; a NaN stays the one that it is.
     pub fn to_bits(&mut self, dtype: DType, value: V) -> Result<V, PtxError> {
-        Ok(ptx_expr::to_memory(&mut self.m.machine(), dtype, value, true)?)
+        Ok(ptx_expr::to_memory(&mut self.m.machine(), dtype, value, false)?)
     }
 
     /// One of two values of a dtype.

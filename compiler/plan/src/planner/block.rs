@@ -60,6 +60,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
                 fused.simplify(&self.symbols)?;
             }
         }
+        self.merge_rows(graph, &facts, &mut groups);
         let units = order(graph, &groups)?;
         let fixed: BTreeSet<ValueId> = views.keys().copied().collect();
         let layouts = layouts::assign(graph, &facts, &claims, &groups, &fixed);
@@ -114,7 +115,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             let fused = fused.ok_or(PlanError::Malformed { op: "compute", what: "operands are not tensors" })?;
             let operands = claim.map(|c| c.operands.iter().map(|o| o.value).collect()).unwrap_or_default();
             let results = claim.map(|c| c.results.clone()).unwrap_or_default();
-            out.push(Built { group, fused: Some(fused), operands, results });
+            out.push(Built { group, fused: Some(fused), operands, results, rows: None });
         }
         Ok(out)
     }

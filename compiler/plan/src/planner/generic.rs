@@ -26,6 +26,9 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         if let Some(claim) = built.group.claim.and_then(|c| claims.get(c)) {
             return self.emit_claimed(state, built, claim, fused);
         }
+        if let Some(rows) = &built.rows {
+            return self.launch_rows(state, built, rows);
+        }
         if self.try_alias(state, fused)? {
             return Ok(());
         }
@@ -58,7 +61,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         Ok(())
     }
 
-    fn launch_kernel(
+    pub(super) fn launch_kernel(
         &mut self,
         state: &mut BlockState<'_>,
         kernel: Kernel,

@@ -7,6 +7,7 @@ use graph::dim::SymId;
 use graph::graph::{Graph, NodeId, ValueId};
 use graph::node::{Node, Op};
 use nest::fuse::Fused;
+use nest::rows::RowGroup;
 
 use crate::error::PlanError;
 use crate::group::Group;
@@ -27,6 +28,8 @@ pub(super) struct Built {
     pub operands: Vec<ValueId>,
     /// Values that the claim yields to the epilogue.
     pub results: Vec<ValueId>,
+    /// Groups that one kernel runs, row by row; `fused` then only says what is read and stored.
+    pub rows: Option<RowGroup>,
 }
 
 impl Built {
