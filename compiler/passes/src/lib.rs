@@ -27,6 +27,7 @@ mod pattern;
 mod pipeline;
 mod pointwise_first;
 mod precision;
+mod recognise_attention;
 mod recognise_norm;
 mod recognise_softmax;
 mod relabel;

@@ -5,7 +5,10 @@
 //! last dim may be shorter than T, then what is missing takes no part); with `lengths` the number of keys of each sequence,
 //! i64 `[B]`. Results: `[B, H, S, E]` in the queries' dtype; with `scores` what they name, `[B, H, S, T]`.
 //!
-//! Scores are computed in f32 or wider. A row in which nothing takes part gives NaN.
+//! [`Attention::labels`] says in which order the dims of queries, keys, values and result lie, as a contraction's do; `b`, `h` or
+//! both may be missing from all four. Heads share keys in the usual order only.
+//!
+//! Scores are computed in f32 or wider. A row in which nothing takes part gives NaN, or zeros if `zero_empty` says so.
 
 use crate::attrs::{Attr, Attrs};
 use crate::builder::{BuildError, Builder, Point};
@@ -13,6 +16,7 @@ use crate::dim::{Dim, Pred};
 use crate::dtype::DType;
 use crate::expr::{ExprId, UnOp};
 use crate::graph::ValueId;
+use crate::region::contract::{self, Contract, Maths, accumulator};
 use crate::region::softmax::Softmax;
 use crate::region::{RegionKind, attribute};
 use crate::scalar::Scalar;
@@ -46,6 +50,52 @@ pub struct Attention {
     pub scores: Option<Scores>,
     /// Dtype that scores are rounded to before the softmax.
     pub precision: DType,
+    pub labels: Labels,
+    /// Score of a pair that a mask of truth values leaves out; `None`: minus infinity.
+    pub fill: Option<Scalar>,
+    /// Whether a row whose weights are NaN gives zeros: one in which nothing takes part.
+    pub zero_empty: bool,
+    pub maths: Maths,
+}
+
+/// What the dims of queries, keys, values and result are: `b`atch, `h`eads, querie`s`, keys (`t`), `d`epth, `e`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    pub q: String,
+    pub k: String,
+    pub v: String,
+    pub result: String,
+}
+
+impl Default for Labels {
+    fn default() -> Labels {
+        Labels { q: "bhsd".into(), k: "bhtd".into(), v: "bhte".into(), result: "bhse".into() }
+    }
+}
+
+impl std::fmt::Display for Labels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{},{},{}->{}", self.q, self.k, self.v, self.result)
+    }
+}
+
+impl Labels {
+    /// From `"bshd,bthd,bthe->bshe"`.
+    pub fn parse(text: &str) -> Option<Labels> {
+        let (from, result) = text.split_once("->")?;
+        let [q, k, v] = from.split(',').collect::<Vec<_>>()[..] else { return None };
+        let labels = Labels { q: q.into(), k: k.into(), v: v.into(), result: result.into() };
+        let shared: String = "bh".chars().filter(|l| q.contains(*l)).collect();
+        let has = |text: &str, own: &str| {
+            text.len() == shared.len() + 2 && shared.chars().chain(own.chars()).all(|l| text.contains(l))
+        };
+        (has(q, "sd") && has(k, "td") && has(v, "te") && has(result, "se")).then_some(labels)
+    }
+
+    /// The labels of the scores.
+    pub fn scores(&self) -> String {
+        "bhst".chars().filter(|l| "st".contains(*l) || self.q.contains(*l)).collect()
+    }
 }
 
 impl Scores {
@@ -63,13 +113,34 @@ impl Scores {
 }
 
 impl Attention {
+    /// Attention without masks, divided by the root of D.
+    pub fn plain(precision: DType) -> Attention {
+        Attention {
+            scale: None,
+            softcap: None,
+            causal: None,
+            mask: false,
+            lengths: false,
+            scores: None,
+            precision,
+            labels: Labels::default(),
+            fill: None,
+            zero_empty: false,
+            maths: Maths::Exact,
+        }
+    }
+
     /// As attributes of a region.
     pub fn to_attrs(&self) -> Attrs {
         let mut attrs = Attrs::new()
+            .with("labels", Attr::Str(self.labels.to_string()))
             .with("mask", Attr::Bool(self.mask))
+            .with("maths", Attr::Str(self.maths.name().to_string()))
             .with("lengths", Attr::Bool(self.lengths))
-            .with("precision", Attr::DType(self.precision));
+            .with("precision", Attr::DType(self.precision))
+            .with("zero_empty", Attr::Bool(self.zero_empty));
         let optional = [
+            ("fill", self.fill.map(Attr::Scalar)),
             ("scale", self.scale.map(Attr::Scalar)),
             ("softcap", self.softcap.map(Attr::Scalar)),
             ("causal", self.causal.clone().map(|past| Attr::Dims(vec![past]))),
@@ -104,6 +175,10 @@ impl Attention {
             lengths: attribute("lengths", attrs.bool("lengths"), "a truth value")?,
             scores,
             precision: attribute("precision", attrs.dtype("precision"), "a dtype")?,
+            labels: attribute("labels", attrs.str("labels").and_then(Labels::parse), "labels of four tensors")?,
+            fill: scalar("fill"),
+            zero_empty: attribute("zero_empty", attrs.bool("zero_empty"), "a truth value")?,
+            maths: Maths::from_attrs(attrs)?,
         })
     }
 }
@@ -117,37 +192,43 @@ fn body(b: &mut Builder, attrs: &Attrs, values: &[ValueId]) -> Result<Vec<ValueI
     };
     let (mask, lengths) = rest.split_at(usize::from(attention.mask));
     let dtype = b.dtype(q)?;
-    let (qs, ks) = (b.shape(q)?, b.shape(k)?);
-    let ([batch, heads, queries, depth], [_, groups, keys, _]) = (qs.as_slice(), ks.as_slice()) else {
-        let what = "attention operand".to_string();
-        return Err(BuildError::Rank { what, expected: "4".to_string(), found: qs.len().min(ks.len()) });
-    };
-    b.assume(Pred::Divides(groups.clone(), heads.clone()), "key heads divide query heads")?;
-    let shared = b.model().symbols.floor_div(heads, groups);
-    let shape = vec![batch.clone(), heads.clone(), queries.clone(), keys.clone()];
+    let labels = &attention.labels;
+    let order = labels.scores();
+    let (queries, depth) = (extent(b, q, &labels.q, 's')?, extent(b, q, &labels.q, 'd')?);
+    let keys = extent(b, k, &labels.k, 't')?;
+    let split = if *labels == Labels::default() { shared_heads(b, q, k)? } else { None };
+    let shape = order
+        .chars()
+        .map(|l| if l == 't' { Ok(keys.clone()) } else { extent(b, q, &labels.q, l) })
+        .collect::<Result<Vec<Dim>, _>>()?;
     // Query heads that share a key head are one more dim of the contractions.
-    let split =
-        |last: &Dim, inner: &Dim| vec![batch.clone(), groups.clone(), shared.clone(), inner.clone(), last.clone()];
-    let product = if shared.is(1) {
-        b.contract("bhsd,bhtd->bhst", q, k)?
-    } else {
-        let grouped = b.reshape(q, split(depth, queries))?;
-        let product = b.contract("bhgsd,bhtd->bhgst", grouped, k)?;
-        b.reshape(product, shape.clone())?
+    let product = match &split {
+        None => contraction(b, &attention, &format!("{},{}->{order}", labels.q, labels.k), q, k)?,
+        Some([batch, _, groups, shared]) => {
+            let grouped = vec![batch.clone(), groups.clone(), shared.clone(), queries.clone(), depth.clone()];
+            let grouped = b.reshape(q, grouped)?;
+            let product = contraction(b, &attention, "bhgsd,bhtd->bhgst", grouped, k)?;
+            b.reshape(product, shape.clone())?
+        }
     };
-    let product = b.map(&[product], |p, v| {
-        let wide = p.dtype(v[0]);
-        let scale = match attention.scale {
-            Some(scale) => p.number(wide, scale.as_f64()),
-            None => {
-                let depth = p.dim(depth);
-                let depth = p.cast(depth, wide);
-                let root = p.unary(UnOp::Sqrt, depth);
-                p.unary(UnOp::Recip, root)
-            }
-        };
-        p.mul(v[0], scale)
-    })?;
+    let unscaled = attention.scale.is_some_and(|scale| scale.as_f64() == 1.0);
+    let product = if unscaled {
+        product
+    } else {
+        b.map(&[product], |p, v| {
+            let wide = p.dtype(v[0]);
+            let scale = match attention.scale {
+                Some(scale) => p.number(wide, scale.as_f64()),
+                None => {
+                    let depth = p.dim(&depth);
+                    let depth = p.cast(depth, wide);
+                    let root = p.unary(UnOp::Sqrt, depth);
+                    p.unary(UnOp::Recip, root)
+                }
+            };
+            p.mul(v[0], scale)
+        })?
+    };
     let capped = match attention.softcap {
         Some(cap) => b.map(&[product], |p, v| {
             let cap = p.number(p.dtype(v[0]), cap.as_f64());
@@ -159,19 +240,32 @@ fn body(b: &mut Builder, attrs: &Attrs, values: &[ValueId]) -> Result<Vec<ValueI
     };
     let masked = if attention.mask || attention.lengths || attention.causal.is_some() {
         let operands: Vec<ValueId> = [capped].iter().chain(mask).chain(lengths).copied().collect();
-        b.compute(&operands, shape.clone(), |p| apply_masks(p, &attention, keys))?
+        b.compute(&operands, shape.clone(), |p| apply_masks(p, &attention, &keys))?
     } else {
         capped
     };
     let rounded = b.cast(masked, attention.precision)?;
-    let weights = b.softmax(Softmax { axis: 3, log: false }, rounded)?;
-    let mixed = if shared.is(1) {
-        b.contract("bhst,bhte->bhse", weights, v)?
+    let weights = b.softmax(Softmax { axis: order.len() - 1, log: false }, rounded)?;
+    let weights = if attention.zero_empty {
+        b.map(&[weights], |p, v| {
+            let empty = p.unary(UnOp::IsNan, v[0]);
+            let zero = p.zero(p.dtype(v[0]));
+            p.select(empty, zero, v[0])
+        })?
     } else {
-        let grouped = b.reshape(weights, split(keys, queries))?;
-        let mixed = b.contract("bhgst,bhte->bhgse", grouped, v)?;
-        let last = b.shape(mixed)?.last().cloned().unwrap_or_default();
-        b.reshape(mixed, vec![batch.clone(), heads.clone(), queries.clone(), last])?
+        weights
+    };
+    // As the values are, so that both are multiplied as such.
+    let factors = b.cast(weights, dtype)?;
+    let mixed = match &split {
+        None => contraction(b, &attention, &format!("{order},{}->{}", labels.v, labels.result), factors, v)?,
+        Some([batch, heads, groups, shared]) => {
+            let grouped = vec![batch.clone(), groups.clone(), shared.clone(), queries.clone(), keys.clone()];
+            let grouped = b.reshape(factors, grouped)?;
+            let mixed = contraction(b, &attention, "bhgst,bhte->bhgse", grouped, v)?;
+            let last = b.shape(mixed)?.last().cloned().unwrap_or_default();
+            b.reshape(mixed, vec![batch.clone(), heads.clone(), queries.clone(), last])?
+        }
     };
     let mut results = vec![b.cast(mixed, dtype)?];
     if let Some(scores) = attention.scores {
@@ -186,16 +280,50 @@ fn body(b: &mut Builder, attrs: &Attrs, values: &[ValueId]) -> Result<Vec<ValueI
     Ok(results)
 }
 
+/// The extent of a label.
+fn extent(b: &Builder, value: ValueId, labels: &str, label: char) -> Result<Dim, BuildError> {
+    let shape = b.shape(value)?;
+    if shape.len() != labels.len() {
+        let what = "attention operand".to_string();
+        return Err(BuildError::Rank { what, expected: labels.len().to_string(), found: shape.len() });
+    }
+    let found = labels.chars().zip(shape).find(|(l, _)| *l == label).map(|(_, extent)| extent);
+    attribute("labels", found, "labels of four tensors")
+}
+
+/// Batch, query heads, key heads and how many query heads share each, where that is not one.
+fn shared_heads(b: &mut Builder, q: ValueId, k: ValueId) -> Result<Option<[Dim; 4]>, BuildError> {
+    let labels = Labels::default();
+    let batch = extent(b, q, &labels.q, 'b')?;
+    let (heads, groups) = (extent(b, q, &labels.q, 'h')?, extent(b, k, &labels.k, 'h')?);
+    b.assume(Pred::Divides(groups.clone(), heads.clone()), "key heads divide query heads")?;
+    let shared = b.model().symbols.floor_div(&heads, &groups);
+    Ok((!shared.is(1)).then_some([batch, heads, groups, shared]))
+}
+
+fn contraction(
+    b: &mut Builder,
+    attention: &Attention,
+    labels: &str,
+    x: ValueId,
+    y: ValueId,
+) -> Result<ValueId, BuildError> {
+    let contract = Contract { maths: attention.maths, ..Contract::parse(labels, accumulator(b.dtype(x)?))? };
+    b.region_one(&contract::KIND, contract.to_attrs(), &[x, y])
+}
+
 /// Operand 0 where a pair takes part, else -infinity.
 fn apply_masks(p: &mut Point<'_>, attention: &Attention, keys: &Dim) {
     let index = p.indices();
+    let (query, key) = (p.index(index.len().saturating_sub(2)), p.index(index.len().saturating_sub(1)));
     let mut score = p.load(0, &index);
     let wide = p.dtype(score);
     let never = p.constant(Scalar::lowest(wide));
     if attention.mask {
         let mask = load_mask(p, &index, keys);
         score = if p.dtype(mask) == DType::Bool {
-            p.select(mask, score, never)
+            let fill = attention.fill.map_or(never, |fill| p.number(wide, fill.as_f64()));
+            p.select(mask, score, fill)
         } else {
             let mask = p.cast(mask, wide);
             p.add(score, mask)
@@ -203,14 +331,14 @@ fn apply_masks(p: &mut Point<'_>, attention: &Attention, keys: &Dim) {
     }
     if let Some(past) = &attention.causal {
         let past = p.dim(past);
-        let last = p.add(index[2], past);
-        let visible = p.le(index[3], last);
+        let last = p.add(query, past);
+        let visible = p.le(key, last);
         score = p.select(visible, score, never);
     }
     if attention.lengths {
         let position = 1 + usize::from(attention.mask);
         let length = p.load(position, &index[..1]);
-        let inside = p.lt(index[3], length);
+        let inside = p.lt(key, length);
         score = p.select(inside, score, never);
     }
     p.out(score);
@@ -270,13 +398,11 @@ mod tests {
             tensor(DType::Bool, mask),
         ];
         let attention = Attention {
-            scale: None,
             softcap: Some(Scalar::f32(2.0)),
             causal: Some(Dim::constant(2)),
             mask: true,
-            lengths: false,
             scores: Some(Scores::Masked),
-            precision: DType::F32,
+            ..Attention::plain(DType::F32)
         };
         match (b.attention(&attention, &operands), expected) {
             (Ok((y, Some(scores))), Ok(())) => {

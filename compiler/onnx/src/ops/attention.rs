@@ -65,7 +65,7 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
         mask: mask.is_some(),
         lengths: lengths.is_some(),
         scores: if ctx.wants(3) { Some(scores(ctx)?) } else { None },
-        precision: ctx.dtype_attr("softmax_precision")?.unwrap_or(wide),
+        ..Attention::plain(ctx.dtype_attr("softmax_precision")?.unwrap_or(wide))
     };
     let operands: Vec<ValueId> = [q, k, v].into_iter().chain(mask).chain(lengths).collect();
     let (mut y, scores) = ctx.b.attention(&attention, &operands)?;
