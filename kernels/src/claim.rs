@@ -2,6 +2,7 @@
 
 mod contract;
 mod conv;
+mod depthwise;
 mod pack;
 mod variants;
 
@@ -17,6 +18,7 @@ use crate::fragment::Input;
 
 pub use contract::Contractions;
 pub use conv::Convolutions;
+pub use depthwise::DepthwiseConvolutions;
 
 /// The region at a node, if it is of a kind.
 fn region_at<'a>(graph: &'a Graph, node: NodeId, kind: &str) -> Option<(&'a Node, &'a Region)> {

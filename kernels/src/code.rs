@@ -4,6 +4,10 @@
 //! batch extents …, rows' extents …, columns, depth     of a convolution then: height, width, pad above, pad to the left
 //! ```
 
+use ptx::Sm;
+
+use crate::cluster;
+use crate::depthwise::DepthwiseVariant;
 use crate::fragment::Input;
 use crate::gemm::GemmVariant;
 use crate::image::Window;
@@ -13,6 +17,26 @@ use crate::simt::SimtVariant;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GpuCode {
     Product(ProductCode),
+    Depthwise(DepthwiseCode),
+}
+
+/// A depthwise convolution. Its sizes are batch, height and width of the result, height and width of the data, pad above, pad to
+/// the left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DepthwiseCode {
+    pub input: Input,
+    /// Channels of the result, and how many a channel of the data has.
+    pub columns: u32,
+    pub multiplier: u32,
+    pub window: Window,
+    /// Spatial dims of the result; with one, it has one row of pixels.
+    pub spatial: usize,
+    pub variant: DepthwiseVariant,
+}
+
+impl DepthwiseCode {
+    /// Number of the claim's parameters.
+    pub const SIZES: usize = 7;
 }
 
 /// A batched product, or a convolution.
@@ -63,6 +87,14 @@ pub enum Variant {
 }
 
 impl Variant {
+    /// Whether parts of the sum go through scratch to a second launch.
+    pub fn has_parts(&self, sm: Sm) -> bool {
+        match self {
+            Variant::Gemm(v) => v.splits > 1 && !cluster::takes(sm, v.splits),
+            Variant::Simt(v) => v.splits > 1,
+        }
+    }
+
     pub const fn splits(&self) -> u32 {
         match self {
             Variant::Gemm(v) => v.splits,

@@ -68,6 +68,8 @@ pub struct Shape {
     pub threads: u32,
     pub shared: u32,
     pub splits: f64,
+    /// Whether the parts of a split sum are added inside a cluster.
+    pub clustered: bool,
     /// Rows and columns of a warp, which say how often a fragment is used.
     pub warp: [f64; 2],
 }
@@ -75,6 +77,8 @@ pub struct Shape {
 /// Nanoseconds of a launch inside a graph, and of the way from memory to the first product.
 const LAUNCH: f64 = 1200.0;
 const START: f64 = 900.0;
+/// Nanoseconds of two barriers of a cluster and the way through each other's shared memory.
+const MEETING: f64 = 800.0;
 /// Registers that bound how many CTAs a multiprocessor holds, in threads.
 const RESIDENT: u32 = 512;
 
@@ -103,7 +107,11 @@ impl Device {
             * work.batch
             / self.memory;
         let parts = work.rows * work.columns * work.batch * 4.0 * shape.splits * 2.0 / self.l2;
-        let second = if shape.splits > 1.0 { LAUNCH + START + parts } else { 0.0 };
+        let second = match (shape.splits > 1.0, shape.clustered) {
+            (false, _) => 0.0,
+            (true, false) => LAUNCH + START + parts,
+            (true, true) => MEETING + parts / 2.0,
+        };
         LAUNCH + body.max(traffic) + second
     }
 }

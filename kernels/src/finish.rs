@@ -101,6 +101,19 @@ impl Finish {
         let inside_rows = row.less(b, destination.rows);
         let inside_columns = column.less(b, destination.columns);
         let inside = b.and(Type::Pred, inside_rows, inside_columns);
+        self.store_if(b, params, sm, destination, (inside, (row, column)), sums)
+    }
+
+    /// Finishes `vector` sums from a row and column on, if `inside` holds.
+    pub fn store_if(
+        &self,
+        b: &mut Builder,
+        params: &mut Params,
+        sm: Sm,
+        destination: &mut Destination,
+        (inside, (row, column)): (Reg, (Val, Val)),
+        sums: &[Reg],
+    ) -> Result<(), KernelError> {
         match (self, &mut destination.to) {
             (Finish::Store { dtype, .. }, To::Matrix { base, lead }) => {
                 let lead = lead.mul(b, dtype.bytes());

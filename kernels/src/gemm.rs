@@ -16,17 +16,20 @@
 //! - Traffic: A is read once per column of tiles, B once per row of tiles; groups of row tiles run together for the L2 cache.
 //! - Limits: depth at least 1; leads below 2^30 elements; tf32 needs both operands contiguous along the sum. On sm_75, f16 by
 //!   m16n8k8, copies through registers, two slots.
-//! - Splits of the sum: each CTA stores its part as f32 to the workspace `[split][z][m][n]`; [`crate::split`] adds them in order.
+//! - Splits of the sum: the CTAs of a cluster add their parts in shared memory ([`crate::cluster`]); where there are no clusters, each
+//!   stores its part as f32 to the workspace `[split][z][m][n]`, and [`crate::split`] adds them in the same order.
 //!
 //! Source of the idea: the multistage pipeline of CUTLASS 2.
 
 use ptx::{Builder, Sm};
 
+use crate::cluster::{self, Parts};
 use crate::launch::{Grid, KernelError, Params, TileKernel};
 use crate::pipeline::Pipeline;
 use crate::product::{Opening, Product, Side, share};
 use crate::shared::{Placement, SharedTile};
 use crate::source::{TileSource, Transport};
+use crate::val::Val;
 
 const FAMILY: &str = "gemm";
 
@@ -55,7 +58,7 @@ impl GemmVariant {
     }
 
     pub const fn grid(&self) -> Grid {
-        Grid { tile_rows: self.rows, tile_columns: self.columns, group: self.group, splits: self.splits }
+        Grid { tile_rows: self.rows, tile_columns: self.columns, group: self.group, splits: self.splits, cluster: 1 }
     }
 
     /// `128x128x32-2x2-4`: tile, warps, stages, then what is not usual.
@@ -92,7 +95,12 @@ pub fn emit(problem: &Product, variant: &GemmVariant, sm: Sm) -> Result<TileKern
     let mut b = Builder::new(&format!("gemm_{}_{}", problem.input.name(), variant.name()));
     b.block([variant.threads(), 1, 1]);
     let mut params = Params::default();
-    let mut open = Opening::new(&mut b, &mut params, problem, &variant.grid())?;
+    let clustered = cluster::takes(sm, variant.splits);
+    let grid = Grid { cluster: if clustered { variant.splits } else { 1 }, ..variant.grid() };
+    if clustered {
+        b.cluster([1, 1, grid.cluster]);
+    }
+    let mut open = Opening::new(&mut b, &mut params, problem, &grid)?;
     let tiles = open.depth.ceil_div(&mut b, plan.depth);
     let (first, count) = share(&mut b, tiles, variant.splits, open.cell.split);
     let first = first.mul(&mut b, plan.depth);
@@ -100,14 +108,21 @@ pub fn emit(problem: &Product, variant: &GemmVariant, sm: Sm) -> Result<TileKern
     let threads = (open.thread, open.shared);
     let sums = plan.run(&mut b, fills, count, threads);
     let at = (open.cell.row, open.cell.column);
-    plan.store(&mut b, &mut params, &sums, (&open.finish, &mut open.to), at, threads)?;
-    Ok(TileKernel {
-        entry: b.finish(),
-        roles: params.finish(),
-        threads: variant.threads(),
-        shared: plan.shared(),
-        grid: variant.grid(),
-    })
+    let finish = (&open.finish, &mut open.to);
+    let mut shared = plan.shared();
+    if clustered {
+        let Opening { thread, shared: base, .. } = open;
+        let lane = Val::Reg(thread).and(&mut b, 31);
+        let corner = plan.corner(&mut b, thread);
+        let parts =
+            Parts { rows: variant.rows, columns: variant.columns, threads: variant.threads(), splits: variant.splits };
+        shared = shared.max(parts.shared());
+        parts.keep(&mut b, &sums, corner, (lane, base));
+        parts.finish(&mut b, &mut params, sm, finish, at, (thread, base, open.cell.split))?;
+    } else {
+        plan.store(&mut b, &mut params, &sums, finish, at, threads)?;
+    }
+    Ok(TileKernel { entry: b.finish(), roles: params.finish(), threads: variant.threads(), shared, grid })
 }
 
 /// The problem and the variant, resolved for a target.

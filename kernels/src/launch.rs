@@ -43,6 +43,12 @@ pub enum Role {
     ResultWidth,
     /// 8 bytes, multiplier and shift: the same.
     ResultWidthDivisor,
+    /// 4 bytes: height of the result of a convolution.
+    ResultHeight,
+    /// 4 bytes: tiles of CTAs along a spatial dim of the result.
+    Tiles(u32),
+    /// 8 bytes, multiplier and shift: the same.
+    TilesDivisor(u32),
     /// 4 bytes: padding before the data along a spatial dim.
     Pad(u32),
     /// 4 bytes: number of rows that are reduced or normalised one by one.
@@ -64,6 +70,7 @@ impl Role {
             | Role::PixelsDivisor
             | Role::Size(_)
             | Role::SizeDivisor(_)
+            | Role::TilesDivisor(_)
             | Role::ResultWidthDivisor => 8,
             Role::Rows
             | Role::Columns
@@ -72,6 +79,8 @@ impl Role {
             | Role::Extent(_)
             | Role::Pixels
             | Role::ResultWidth
+            | Role::ResultHeight
+            | Role::Tiles(_)
             | Role::Pad(_)
             | Role::RowCount => 4,
         }
@@ -85,13 +94,15 @@ impl Role {
 ///                                                                                                      1 3 5
 /// ```
 ///
-/// Neighbours in time share operands in the L2 cache; a CTA whose row tile does not exist ends at once.
+/// Neighbours in time share operands in the L2 cache; a CTA whose row tile does not exist ends at once, as do all of its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
     pub tile_rows: u32,
     pub tile_columns: u32,
     pub group: u32,
     pub splits: u32,
+    /// CTAs along z that are a cluster; 1 for none.
+    pub cluster: u32,
 }
 
 impl Grid {

@@ -13,7 +13,9 @@
 //! input gives the same bits; no kernel reads outside its operands, whatever the sizes.
 
 pub mod claim;
+pub mod cluster;
 pub mod code;
+pub mod depthwise;
 pub mod device;
 pub mod epilogue;
 pub mod finish;
@@ -30,7 +32,7 @@ pub mod source;
 pub mod split;
 pub mod val;
 
-pub use claim::{Contractions, Convolutions};
+pub use claim::{Contractions, Convolutions, DepthwiseConvolutions};
 pub use code::GpuCode;
 pub use device::Device;
 pub use launch::{KernelError, Role, TileKernel};

@@ -1,5 +1,7 @@
 //! From code and its epilogue to launches: the kernel, its grid and the values of its parameters as sizes of the code.
 
+pub mod depthwise;
+
 use graph::dim::{Dim, SymId};
 use graph::symbol::Symbols;
 use nest::kernel::Kernel;
@@ -28,6 +30,8 @@ pub struct LoweredKernel {
     pub entry: String,
     pub grid: [Dim; 3],
     pub block: [u32; 3],
+    /// CTAs of a cluster.
+    pub cluster: [u32; 3],
     pub shared: u32,
     pub args: Vec<Argument>,
 }
@@ -49,18 +53,19 @@ pub enum Argument {
 pub fn lower(code: &GpuCode, operands: usize, epilogue: &Kernel, sm: Sm) -> Result<Lowered, KernelError> {
     match code {
         GpuCode::Product(code) => product(code, operands, epilogue, sm),
+        GpuCode::Depthwise(code) => depthwise::lower(code, operands, epilogue, sm),
     }
 }
 
 /// Bytes of scratch of a code, over the claim's parameters.
-pub fn workspace(code: &GpuCode) -> Dim {
+pub fn workspace(code: &GpuCode, sm: Sm) -> Dim {
     match code {
-        GpuCode::Product(code) if code.variant.splits() > 1 => {
+        GpuCode::Product(code) if code.variant.has_parts(sm) => {
             let sizes = Sizes::new(code);
             let bytes = Dim::constant(4 * i64::from(code.variant.splits()));
             Dim::product([&sizes.batches(), &sizes.row_count(), &sizes.columns(), &bytes])
         }
-        GpuCode::Product(_) => Dim::constant(0),
+        GpuCode::Product(_) | GpuCode::Depthwise(_) => Dim::constant(0),
     }
 }
 
@@ -167,10 +172,10 @@ fn product(code: &ProductCode, operands: usize, epilogue: &Kernel, sm: Sm) -> Re
     let problem = problem(code, Finish::Epilogue(Epilogue { kernel, axes, first_read, vector: code.vector }));
     let sizes = Sizes::new(code);
     let mut launches = vec![launch(&sizes, emit(&problem, &code.variant, sm)?, sm)];
-    if code.variant.splits() > 1 {
+    if code.variant.has_parts(sm) {
         launches.push(launch(&sizes, split::emit(&problem, code.variant.splits(), sm)?, sm));
     }
-    Ok(Lowered { launches, workspace: workspace(&GpuCode::Product(code.clone())) })
+    Ok(Lowered { launches, workspace: workspace(&GpuCode::Product(code.clone()), sm) })
 }
 
 fn launch(sizes: &Sizes<'_>, kernel: TileKernel, sm: Sm) -> LoweredKernel {
@@ -178,6 +183,7 @@ fn launch(sizes: &Sizes<'_>, kernel: TileKernel, sm: Sm) -> LoweredKernel {
     let constant = |value: u32| Dim::constant(i64::from(value));
     let tiles = |extent: &Dim, by: u32| sizes.symbols.ceil_div(extent, &constant(by));
     let (down, across) = (tiles(&sizes.row_count(), grid.tile_rows), tiles(&sizes.columns(), grid.tile_columns));
+    let cluster = [1, 1, grid.cluster];
     let grid = [
         &across * &constant(grid.group),
         sizes.symbols.ceil_div(&down, &constant(grid.group)),
@@ -188,6 +194,7 @@ fn launch(sizes: &Sizes<'_>, kernel: TileKernel, sm: Sm) -> LoweredKernel {
         block: entry.block.unwrap_or([threads, 1, 1]),
         module: Module::new(sm, vec![entry]),
         grid,
+        cluster,
         shared,
         args: roles.iter().map(|role| argument(sizes, role)).collect(),
     }
@@ -226,6 +233,10 @@ fn argument(sizes: &Sizes<'_>, role: &Role) -> Argument {
         Role::PixelsDivisor => Argument::Divisor(pixels()),
         Role::ResultWidth => Argument::Size32(sizes.extent(Label::Row(2))),
         Role::ResultWidthDivisor => Argument::Divisor(sizes.extent(Label::Row(2))),
+        Role::ResultHeight => Argument::Size32(sizes.extent(Label::Row(1))),
+        // Products have tiles of their own.
+        Role::Tiles(_) => Argument::Size32(Dim::constant(0)),
+        Role::TilesDivisor(_) => Argument::Divisor(Dim::constant(1)),
         Role::Size(dim) => Argument::Size64(of_epilogue(dim)),
         Role::SizeDivisor(dim) => Argument::Divisor(of_epilogue(dim)),
     }

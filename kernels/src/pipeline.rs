@@ -88,7 +88,7 @@ impl Pipeline {
     }
 
     /// First row and column of the warp's part of the tile.
-    fn corner(&self, b: &mut Builder, thread: Reg) -> (Val, Val) {
+    pub fn corner(&self, b: &mut Builder, thread: Reg) -> (Val, Val) {
         let warp = Val::Reg(thread).shr(b, 5);
         let (down, across) = warp.div_rem(b, self.warps[1]);
         let [rows, columns] = self.part();

@@ -79,7 +79,7 @@ impl Opening {
             let lead = if gathered { Val::Const(0) } else { params.lead(b, Tensor::Read(n)) };
             Matrix { base, lead }
         });
-        let (finish, to) = if grid.splits > 1 {
+        let (finish, to) = if grid.splits > grid.cluster {
             let finish = Finish::Store { dtype: Stored::F32, vector: problem.finish.vector().min(4) };
             (finish, partial(b, params, (rows, columns)))
         } else {

@@ -67,7 +67,7 @@ impl SimtVariant {
     }
 
     pub const fn grid(&self) -> Grid {
-        Grid { tile_rows: self.rows, tile_columns: self.columns, group: self.group, splits: self.splits }
+        Grid { tile_rows: self.rows, tile_columns: self.columns, group: self.group, splits: self.splits, cluster: 1 }
     }
 
     /// `128x128x16_8x8`: tile and a thread's part, then what is not usual.

@@ -51,6 +51,6 @@ pub fn emit(problem: &Product, splits: u32, sm: Sm) -> Result<TileKernel, Kernel
         roles: params.finish(),
         threads: 256,
         shared: 0,
-        grid: Grid { tile_rows: 8, tile_columns: 32 * finish.vector(), group: 1, splits: 1 },
+        grid: Grid { tile_rows: 8, tile_columns: 32 * finish.vector(), group: 1, splits: 1, cluster: 1 },
     })
 }

@@ -6,9 +6,10 @@ use std::process::Command;
 
 use kernels::finish::{Finish, Stored};
 use kernels::fragment::Input;
+use kernels::image::Window;
 use kernels::product::{Product, Side};
-use kernels::{KernelError, TileKernel, gemm, simt, split};
-use ptx::{Module, Sm};
+use kernels::{KernelError, TileKernel, depthwise, gemm, simt, split};
+use ptx::{Entry, Module, Sm};
 
 fn ptxas() -> Option<PathBuf> {
     let named = std::env::var_os("PTXAS").map(PathBuf::from);
@@ -23,7 +24,11 @@ fn ptxas() -> Option<PathBuf> {
 
 /// Verifies kernels for a target, then runs `ptxas` on all of them in one text.
 fn check(sm: Sm, kernels: Vec<TileKernel>) {
-    let mut module = Module::new(sm, kernels.into_iter().map(|k| k.entry).collect());
+    check_entries(sm, kernels.into_iter().map(|k| k.entry).collect());
+}
+
+fn check_entries(sm: Sm, entries: Vec<Entry>) {
+    let mut module = Module::new(sm, entries);
     for (n, entry) in module.entries.iter_mut().enumerate() {
         entry.name = format!("{}_{n}", entry.name);
     }
@@ -106,5 +111,30 @@ fn splits_are_added() {
         let problem = product(Input::F16, [Some(1000), None], [side(false, 16); 2], Stored::F16, 8);
         let batched = Product { batch_dims: 2, ..problem.clone() };
         check(sm, vec![split::emit(&problem, 4, sm).unwrap(), split::emit(&batched, 2, sm).unwrap()]);
+    }
+}
+
+#[test]
+fn depthwise_on_every_target() {
+    let window = Window { channels: 96, kernel: [3, 3], strides: [1, 1], dilations: [1, 1] };
+    let wide = Window { kernel: [7, 7], ..window };
+    for sm in Sm::ALL {
+        let mut entries = Vec::new();
+        let inputs = [(Input::F16, Stored::F16), (Input::Bf16, Stored::Bf16), (Input::F32, Stored::F32)];
+        for (input, dtype) in inputs.into_iter().filter(|(input, _)| input.least_sm() <= sm.number()) {
+            // All variants on the first and on the main target, a few elsewhere.
+            let step = if matches!(sm, Sm::Sm75 | Sm::Sm90a) { 1 } else { 5 };
+            for v in depthwise::VARIANTS.iter().filter(|v| v.lanes * input.bytes() <= 16).step_by(step) {
+                for window in [window, wide].into_iter().take(if input == Input::F16 { 2 } else { 1 }) {
+                    let finish = Finish::Store { dtype, vector: v.lanes };
+                    let problem = depthwise::Depthwise { input, columns: 96, multiplier: 1, window, finish };
+                    match depthwise::emit(&problem, v, sm) {
+                        Ok(kernel) => entries.push(kernel.entry),
+                        Err(e) => assert!(e.to_string().contains("too long"), "{e}"),
+                    }
+                }
+            }
+        }
+        check_entries(sm, entries);
     }
 }

@@ -101,6 +101,20 @@ fn splits_and_batches() {
     run(&p, &SMALL, Sm::Sm80, &s);
 }
 
+/// Parts of a sum are added inside a cluster where there are clusters: 3 and 8 of them, one without a term; more go through scratch.
+#[test]
+fn splits_inside_clusters() {
+    let s = Sizes { batch: vec![2], ..sizes(33, 40, 200) };
+    let p = problem(Input::F16, &s, [side(false, 16); 2], Stored::F16, 8);
+    for splits in [2, 3, 8, 12] {
+        run(&p, &GemmVariant { splits, group: 2, ..SMALL }, Sm::Sm90a, &s);
+    }
+    let s = sizes(70, 35, 300);
+    let p = problem(Input::F16, &s, [side(false, 4); 2], Stored::F32, 1);
+    run(&p, &GemmVariant { splits: 4, group: 1, ..VARIANTS[7] }, Sm::Sm100a, &s);
+    run(&p, &GemmVariant { splits: 4, group: 1, ..VARIANTS[11] }, Sm::Sm90a, &s);
+}
+
 /// A window over images, at a batch of two.
 fn convolve(window: Window, data: [usize; 2], pads: [usize; 2], columns: usize, chunk: u32) {
     let extent = |d: usize| {

@@ -7,7 +7,7 @@ use emit::gpu::{self, GpuArg, GpuTarget};
 use graph::dim::Dim;
 use graph::graph::Model;
 pub use kernels::GpuCode;
-use kernels::{Argument, Contractions, Convolutions, Device, LoweredKernel};
+use kernels::{Argument, Contractions, Convolutions, DepthwiseConvolutions, Device, LoweredKernel};
 use nest::abstraction::Constants;
 use nest::kernel::{Body, Kernel};
 use plan::error::PlanError;
@@ -26,7 +26,7 @@ impl Gpu {
     /// Plans a model with all kernel families.
     pub fn plan(self, model: &Model) -> Result<Plan<GpuCode>, PlanError> {
         let device = Device::of(self.sm);
-        plan_with(model, &[&Contractions { device }, &Convolutions { device }])
+        plan_with(model, &[&Contractions { device }, &Convolutions { device }, &DepthwiseConvolutions { device }])
     }
 
     /// Plans a model without kernel families: everything goes the generic way.
@@ -71,6 +71,7 @@ impl GpuTarget<GpuCode> for Gpu {
                 let name = match &claimed.code {
                     GpuCode::Product(code) if code.window.is_some() => "conv",
                     GpuCode::Product(_) => "product",
+                    GpuCode::Depthwise(_) => "depthwise",
                 };
                 let lowered = kernels::lower(&claimed.code, operands, epilogue, self.sm);
                 let lowered = lowered.map_err(|e| fail(format!("{name}: {e}")))?;
@@ -100,7 +101,7 @@ impl Gpu {
             entry: kernel.entry,
             grid: kernel.grid,
             block: kernel.block,
-            cluster: [1, 1, 1],
+            cluster: kernel.cluster,
             dynamic_shared: Dim::constant(i64::from(kernel.shared)),
             args: kernel.args.into_iter().map(claimed_arg).collect(),
             cooperative: false,

@@ -111,5 +111,6 @@ fn gpu_family(code: &GpuCode) -> &'static str {
     match code {
         GpuCode::Product(code) if code.window.is_some() => "convolution",
         GpuCode::Product(_) => "matrix product",
+        GpuCode::Depthwise(_) => "depthwise convolution",
     }
 }

@@ -131,7 +131,7 @@ fn claim(device: &Device, site: &Site<'_>, seed: NodeId) -> Option<Claim<GpuCode
     let (variant, cost) = choose(device, &work, &|variant| fits(&code, variant, device))?;
     code.variant = variant;
     let code = GpuCode::Product(code);
-    let scratch = workspace(&code);
+    let scratch = workspace(&code, device.sm);
     let value_of = |s: graph::dim::SymId| sizes.get(s.0 as usize).cloned();
     Some(Claim {
         nodes: vec![seed],

@@ -74,3 +74,22 @@ pub(super) fn conv(dtype: DType, shape: &[Dim], channels: i64, crossed: bool) ->
     })?;
     Ok((graph, lead as u32))
 }
+
+/// Weights of a depthwise convolution `[O, 1, taps…]`: `[taps…][O]` in f32.
+pub(super) fn depthwise(dtype: DType, shape: &[Dim]) -> Result<Graph, BuildError> {
+    let mut b = Builder::new("packed");
+    let x = b.input("", Type::tensor(dtype, shape.to_vec()));
+    let mut to: Vec<Dim> = shape.get(2..).unwrap_or(&[]).to_vec();
+    to.extend(shape.first().cloned());
+    let y = b.compute(&[x], to, |p| {
+        let at = p.indices();
+        let zero = p.int(0);
+        let (taps, channel) = at.split_at(at.len().saturating_sub(1));
+        let index: Vec<ExprId> = channel.iter().copied().chain([zero]).chain(taps.iter().copied()).collect();
+        let v = p.load(0, &index);
+        let v = p.cast(v, DType::F32);
+        p.out(v);
+    })?;
+    b.output(y);
+    Ok(b.finish().graph)
+}

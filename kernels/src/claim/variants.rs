@@ -11,10 +11,10 @@ use crate::code::{GpuCode, Label, ProductCode, Second, Variant};
 use crate::device::{Device, Shape, Work};
 use crate::fragment::Input;
 use crate::lower::workspace;
-use crate::{gemm, simt};
+use crate::{cluster, gemm, simt};
 
 /// Of the kernels of products and convolutions: a change of their speed makes it another.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 /// How often a sum may be cut, and the fewest terms of a part.
 const SPLITS: [u32; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 const LEAST_DEPTH: f64 = 128.0;
@@ -50,13 +50,14 @@ pub(super) fn apply(device: &Device, symbols: &Symbols, claim: &Claim<GpuCode>, 
     let (variant, cost) = all.into_iter().find(|(v, _)| v.name() == name).filter(|(v, _)| fits(code, v, device))?;
     let code = GpuCode::Product(ProductCode { variant, ..code.clone() });
     let value_of = |s: SymId| claim.sizes.get(s.0 as usize).cloned();
-    let workspace = symbols.substitute(&workspace(&code), &value_of);
+    let workspace = symbols.substitute(&workspace(&code, device.sm), &value_of);
     Some(Claim { code, workspace, cost, ..claim.clone() })
 }
 
 fn product(claim: &Claim<GpuCode>) -> Option<&ProductCode> {
     match &claim.code {
         GpuCode::Product(code) => Some(code),
+        GpuCode::Depthwise(_) => None,
     }
 }
 
@@ -119,7 +120,8 @@ fn by_cost(device: &Device, work: &Work) -> Vec<(Variant, f64)> {
         if splits > 1 && work.depth < f64::from(splits) * LEAST_DEPTH {
             break;
         }
-        let held = candidates(work, splits).into_iter().filter(|(_, shape)| shape.shared <= most_shared(device));
+        let held =
+            candidates(device, work, splits).into_iter().filter(|(_, shape)| shape.shared <= most_shared(device));
         out.extend(held.map(|(variant, shape)| (variant, device.estimate(work, &shape))));
     }
     out.sort_by(|a, b| a.1.total_cmp(&b.1));
@@ -131,7 +133,7 @@ const fn most_shared(device: &Device) -> u32 {
     device.shared - if device.sm.number() >= 80 { 1024 } else { 0 }
 }
 
-fn candidates(work: &Work, splits: u32) -> Vec<(Variant, Shape)> {
+fn candidates(device: &Device, work: &Work, splits: u32) -> Vec<(Variant, Shape)> {
     let group = |rows: u32| ((work.rows / f64::from(rows)).ceil() as u32).clamp(1, 8).next_power_of_two();
     if work.input == Input::F32 {
         let of = |v: &simt::SimtVariant| {
@@ -146,13 +148,14 @@ fn candidates(work: &Work, splits: u32) -> Vec<(Variant, Shape)> {
         let v = gemm::GemmVariant { splits, group: group(v.rows), ..*v };
         let warp = [f64::from(v.rows / v.warps[0]), f64::from(v.columns / v.warps[1])];
         let shared = (v.rows + v.columns) * v.depth * 2 * v.stages;
-        (Variant::Gemm(v), shape(v.rows, v.columns, v.threads(), shared, splits, warp))
+        let clustered = cluster::takes(device.sm, splits);
+        (Variant::Gemm(v), Shape { clustered, ..shape(v.rows, v.columns, v.threads(), shared, splits, warp) })
     };
     gemm::VARIANTS.iter().map(of).collect()
 }
 
 fn shape(rows: u32, columns: u32, threads: u32, shared: u32, splits: u32, warp: [f64; 2]) -> Shape {
-    Shape { rows: rows.into(), columns: columns.into(), threads, shared, splits: splits.into(), warp }
+    Shape { rows: rows.into(), columns: columns.into(), threads, shared, splits: splits.into(), clustered: false, warp }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use kernels::image::Window;
 use kernels::launch::{Role, Tensor};
 use kernels::product::Product;
 use kernels::{TileKernel, split};
-use ptx::{Module, Sm};
+use ptx::{Entry, Module, Sm};
 use ptx_emu::{Device, Launch, Options};
 
 /// Extents of a convolution's data and result, and pads.
@@ -31,12 +31,12 @@ pub struct Sizes {
 }
 
 /// Numbers that are exact in every dtype, different everywhere.
-fn number(seed: usize, at: usize) -> f64 {
+pub fn number(seed: usize, at: usize) -> f64 {
     let x = (at as u64).wrapping_add(seed as u64 * 7919).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((x >> 40) % 63) as f64 / 16.0 - 2.0
 }
 
-fn encode(input: Input, value: f64) -> Vec<u8> {
+pub fn encode(input: Input, value: f64) -> Vec<u8> {
     match input {
         Input::F16 => f16::from_f64(value).to_le_bytes().to_vec(),
         Input::Bf16 => bf16::from_f64(value).to_le_bytes().to_vec(),
@@ -44,7 +44,7 @@ fn encode(input: Input, value: f64) -> Vec<u8> {
     }
 }
 
-fn decode(stored: Stored, bytes: &[u8]) -> Vec<f64> {
+pub fn decode(stored: Stored, bytes: &[u8]) -> Vec<f64> {
     match stored {
         Stored::F16 => bytes.chunks(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f64()).collect(),
         Stored::Bf16 => bytes.chunks(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f64()).collect(),
@@ -52,7 +52,7 @@ fn decode(stored: Stored, bytes: &[u8]) -> Vec<f64> {
     }
 }
 
-fn divisor(d: u64) -> [u8; 8] {
+pub fn divisor(d: u64) -> [u8; 8] {
     let s = 64 - (d - 1).leading_zeros();
     let m = (((1_u64 << s) - d) << 32) / d + 1;
     ((m & 0xFFFF_FFFF) | u64::from(s) << 32).to_le_bytes()
@@ -140,7 +140,7 @@ pub fn check_with(problem: &Product, kernel: TileKernel, sm: Sm, sizes: &Sizes, 
         (Finish::Store { dtype, .. }, None) => *dtype,
         (Finish::Epilogue(_), None) => panic!("an epilogue without its meaning"),
     };
-    let splits = kernel.grid.splits;
+    let (splits, cluster) = (kernel.grid.splits, kernel.grid.cluster);
     let (m, n) = (sizes.rows, sizes.columns);
     let zs: usize = sizes.batch.iter().product();
     let plain = move |z: usize, o: usize, k: usize| number(1, (z * 1009 + o) * 2003 + k);
@@ -198,11 +198,13 @@ pub fn check_with(problem: &Product, kernel: TileKernel, sm: Sm, sizes: &Sizes, 
             Role::Size(dim) => size(dim).to_le_bytes().to_vec(),
             Role::SizeDivisor(dim) => divisor(size(dim) as u64).to_vec(),
             Role::Pad(d) => narrow(image.unwrap().pads[*d as usize]),
+            Role::ResultHeight => narrow(image.unwrap().result[0]),
+            Role::Tiles(_) | Role::TilesDivisor(_) => panic!("products have no tiles of pixels"),
         }
     };
     let name = kernel.entry.name.clone();
     let mut launches = vec![kernel];
-    if splits > 1 {
+    if splits > cluster {
         launches.push(split::emit(problem, splits, sm).unwrap());
     }
     for kernel in launches {
@@ -230,23 +232,34 @@ pub fn check_with(problem: &Product, kernel: TileKernel, sm: Sm, sizes: &Sizes, 
 }
 
 fn launch(device: &mut Device, kernel: TileKernel, sm: Sm, value: &dyn Fn(&Role) -> Vec<u8>, sizes: [u64; 3]) {
+    let [m, n, z] = sizes;
+    let grid = kernel.grid.extents(m, n, z).map(|e| u32::try_from(e).unwrap());
+    run_entry(device, (kernel.entry, &kernel.roles), sm, value, (grid, kernel.grid.cluster, kernel.shared));
+}
+
+/// Verifies an entry, prints it, and runs the text with the parameters' values.
+pub fn run_entry(
+    device: &mut Device,
+    (entry, roles): (Entry, &[Role]),
+    sm: Sm,
+    value: &dyn Fn(&Role) -> Vec<u8>,
+    (grid, cluster, shared): ([u32; 3], u32, u32),
+) {
     let mut params = Vec::new();
-    for role in &kernel.roles {
+    for role in roles {
         let bytes = value(role);
         params.resize(params.len().div_ceil(bytes.len()) * bytes.len(), 0);
         params.extend(bytes);
     }
-    let [m, n, z] = sizes;
-    let grid = kernel.grid.extents(m, n, z).map(|e| u32::try_from(e).unwrap());
-    let entry = kernel.entry.name.clone();
-    let block = kernel.entry.block.unwrap();
-    let module = Module::new(sm, vec![kernel.entry]);
+    let (name, block) = (entry.name.clone(), entry.block.unwrap());
+    let module = Module::new(sm, vec![entry]);
     if let Err(problems) = ptx::verify(&module) {
-        panic!("{entry}: {:?}", problems.first());
+        panic!("{name}: {:?}", problems.first());
     }
-    let module = ptx_emu::Module::parse(&ptx::print(&module)).unwrap_or_else(|e| panic!("{entry}: {e:?}"));
-    let launch = Launch { dynamic_shared: kernel.shared, ..Launch::new(&entry, grid, block, &params) };
+    let module = ptx_emu::Module::parse(&ptx::print(&module)).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+    let launch =
+        Launch { dynamic_shared: shared, cluster: [1, 1, cluster], ..Launch::new(&name, grid, block, &params) };
     if let Err(faults) = device.launch(&module, &launch) {
-        panic!("{entry}: {:#?}", faults.iter().take(3).collect::<Vec<_>>());
+        panic!("{name}: {:#?}", faults.iter().take(3).collect::<Vec<_>>());
     }
 }

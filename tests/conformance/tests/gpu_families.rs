@@ -136,3 +136,56 @@ fn convolutions_with_channels_last() {
     convolutions(DType::F16, [3, 10, 5], Sm::Sm80, 2e-3);
     convolutions(DType::F32, [3, 12, 7], Sm::Sm80, 1e-5);
 }
+
+/// A convolution with a bias a channel and an activation, over any number of spatial dims.
+struct Layer<'a> {
+    dtype: DType,
+    data: &'a [usize],
+    weight: &'a [usize],
+    groups: i64,
+    stride: i64,
+    dilation: i64,
+    /// Before and after, along every dim.
+    pads: [usize; 2],
+}
+
+fn layer(layer: &Layer<'_>, sm: Sm, claims: usize, tolerance: f64) {
+    let Layer { dtype, data, weight, groups, stride, dilation, pads } = *layer;
+    let spatial = data.len() - 2;
+    let mut b = Builder::new("layer");
+    let x = b.input("x", Type::tensor(dtype, dims(data)));
+    let w = b.constant(numbers(dtype, weight, 4)).unwrap();
+    let mut bias_shape = vec![1; data.len()];
+    bias_shape[1] = weight[0];
+    let bias = b.constant(numbers(dtype, &bias_shape, 6)).unwrap();
+    let (extent, kernel) = (dims(&data[2..]), dims(&weight[2..]));
+    let pads = pads.map(|pad| vec![Dim::from(pad); spatial]);
+    let steps = (vec![stride; spatial], vec![dilation; spatial]);
+    let window = Window::fitting(&b.model().symbols, (&extent, &kernel), steps, pads.into());
+    let y = b.conv(&Conv { window, groups, acc: DType::F32, maths: Maths::Exact }, x, w).unwrap();
+    let bias = b.cast(bias, DType::F32).unwrap();
+    let y = b.binary(BinOp::Add, y, bias).unwrap();
+    let zero = b.constant(Tensor::scalar(Scalar::from_f64(DType::F32, 0.0))).unwrap();
+    let y = b.binary(BinOp::Max, y, zero).unwrap();
+    let y = b.cast(y, dtype).unwrap();
+    b.output(y);
+    check(&b.finish(), &[numbers(dtype, data, 5)], sm, claims, tolerance);
+}
+
+#[test]
+fn depthwise_convolutions() {
+    let base = Layer {
+        dtype: DType::F16,
+        data: &[2, 16, 9, 7],
+        weight: &[16, 1, 3, 3],
+        groups: 16,
+        stride: 1,
+        dilation: 1,
+        pads: [1, 1],
+    };
+    layer(&base, Sm::Sm90a, 1, 2e-3);
+    layer(&Layer { stride: 2, pads: [0, 1], ..base }, Sm::Sm80, 1, 2e-3);
+    layer(&Layer { dtype: DType::F32, weight: &[16, 1, 5, 5], pads: [2, 2], ..base }, Sm::Sm75, 1, 1e-5);
+    layer(&Layer { weight: &[32, 1, 3, 3], dilation: 2, ..base }, Sm::Sm80, 1, 2e-3);
+    layer(&Layer { dtype: DType::F32, data: &[3, 10, 21], weight: &[10, 1, 3], groups: 10, ..base }, Sm::Sm80, 1, 1e-5);
+}
