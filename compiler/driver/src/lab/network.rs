@@ -189,15 +189,7 @@ impl Net {
     }
 
     fn attention(&mut self, q: ValueId, k: ValueId, v: ValueId) -> Result<ValueId, Failure> {
-        let attention = Attention {
-            scale: None,
-            softcap: None,
-            causal: None,
-            mask: false,
-            lengths: false,
-            scores: None,
-            precision: accumulator(self.dtype),
-        };
+        let attention = Attention { maths: self.maths, ..Attention::plain(accumulator(self.dtype)) };
         Ok(self.b.region_one(&ATTENTION, attention.to_attrs(), &[q, k, v])?)
     }
 
