@@ -34,7 +34,7 @@ pub fn bench_in_process(compiler: &Compiler, seconds: f64) -> Result<String, Err
     })?;
     let progress = Progress::start("loading the program");
     let start = Instant::now();
-    let engine = in_process::open(&compiled.plans, EngineOptions::default())?;
+    let engine = in_process::open(&compiled.plans, &compiled.lock, EngineOptions::default())?;
     let load = start.elapsed().as_secs_f64() * 1e3;
     let mut session = engine.session()?;
     in_process::run(&mut session, compiled.plans.outputs().len(), &inputs)?;

@@ -8,10 +8,13 @@ use passes::Precision;
 
 use crate::error::Error;
 use crate::golden;
+use crate::linked;
+use crate::locked::{Answers, Locked};
 use crate::planned::Planned;
 use crate::progress::Progress;
 use crate::report;
 use crate::target::{Target, Targets};
+use crate::tuning::{self, Budget, Outcome, Tune};
 
 /// Settings of one compilation.
 #[derive(Clone, Debug)]
@@ -23,6 +26,9 @@ pub struct Compiler {
     golden: bool,
     targets: Vec<Target>,
     precision: Precision,
+    lock: Option<PathBuf>,
+    locked: bool,
+    tune: Option<Tune>,
 }
 
 /// A planned model.
@@ -37,6 +43,11 @@ pub struct Compiled {
     pub precision: Precision,
     pub passes: passes::Report,
     pub plans: Planned,
+    pub lock: Locked,
+    /// How the lock answered for each GPU.
+    pub answers: Vec<Answers>,
+    /// What tuning did, if it ran.
+    pub tuned: Option<Outcome>,
 }
 
 impl Compiler {
@@ -51,6 +62,9 @@ impl Compiler {
             golden: true,
             targets: vec![Target::Cpu],
             precision: Precision::F32,
+            lock: None,
+            locked: false,
+            tune: None,
         }
     }
 
@@ -82,6 +96,25 @@ impl Compiler {
     /// What GPUs multiply in and store intermediate values in; inputs and outputs keep their types. The CPU has f32 alone.
     pub fn precision(mut self, precision: Precision) -> Compiler {
         self.precision = precision;
+        self
+    }
+
+    /// Takes variants and machine code of GPU kernels from a lock folder, which must have an answer for every kernel unless
+    /// [`Compiler::locked`] says otherwise. No GPU and no driver is asked.
+    pub fn lock(mut self, folder: impl Into<PathBuf>) -> Compiler {
+        (self.lock, self.locked) = (Some(folder.into()), true);
+        self
+    }
+
+    /// Whether it is an error that the lock lacks an answer, or has one to older code; else the cost model answers.
+    pub fn locked(mut self, required: bool) -> Compiler {
+        self.locked = required;
+        self
+    }
+
+    /// Times variants on this machine's GPU and keeps the answers in the lock folder; build scripts have no use for it.
+    pub fn tune(mut self, tune: Tune) -> Compiler {
+        self.tune = Some(tune);
         self
     }
 
@@ -119,12 +152,31 @@ impl Compiler {
         progress.next("passes");
         let mut model = imported.model.clone();
         let passes = passes::run_pipeline(&mut model, &passes::Options { precision, ..passes::Options::default() })?;
+        let mut lock = match &self.lock {
+            Some(folder) => Locked::open(folder, self.locked)?,
+            None => Locked::default(),
+        };
+        let machine = match &self.tune {
+            Some(tune) => tune.machine(&targets)?,
+            None => None,
+        };
+        let tuned = match (&self.tune, &machine) {
+            (Some(tune), Some((machine, gpu))) => {
+                let budget = Budget { time: tune.time, stop: &tune.stop };
+                Some(tuning::tune(&model, *gpu, machine, &mut lock, budget, &mut |what| progress.next(what))?)
+            }
+            _ => None,
+        };
         progress.next("planning");
-        let plans = Planned::of(&model, &targets)?;
+        let (plans, answers) = Planned::locked(&model, &targets, &lock)?;
+        if let (Some((machine, _)), Planned::Gpus(list)) = (&machine, &plans) {
+            progress.next("linking the kernels");
+            linked::keep(machine, list, &lock)?;
+        }
         progress.end();
         let stem = self.model.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let name = emit::names::snake(self.name.as_deref().unwrap_or(&stem));
-        Ok(Compiled { name, source: self.source()?, imported, precision, passes, plans })
+        Ok(Compiled { name, source: self.source()?, imported, precision, passes, plans, lock, answers, tuned })
     }
 
     /// File name and hash of the model.
@@ -144,14 +196,14 @@ impl Compiler {
             source: compiled.source.clone(),
             tool_version: env!("CARGO_PKG_VERSION").to_string(),
             weights: self.weights,
-            report: report::text(compiled),
+            report: report::text(compiled)?,
             golden,
         })
     }
 
     /// The files of the crate.
     pub fn crate_files(&self, compiled: &Compiled) -> Result<Files, Error> {
-        Ok(compiled.plans.crate_files(&self.options(compiled)?)?)
+        Ok(compiled.plans.crate_files(&compiled.lock, &self.options(compiled)?)?)
     }
 
     /// Compiles the model and writes the crate to a folder, whose name becomes the crate's unless another one is set.
@@ -174,7 +226,7 @@ impl Compiler {
         let folder = folder.as_ref();
         let compiled = self.compile()?;
         let options = Options { golden: None, ..self.clone().golden(false).options(&compiled)? };
-        let files = compiled.plans.out_dir_files(&options)?;
+        let files = compiled.plans.out_dir_files(&compiled.lock, &options)?;
         write_files(folder, &files)?;
         Ok(folder.join(format!("{}.rs", compiled.name)))
     }
@@ -191,7 +243,7 @@ impl Compiler {
         Ok(())
     }
 
-    /// The model's file and those of its external data.
+    /// The model's file, those of its external data, and the lock.
     pub fn watched(&self) -> Result<Vec<PathBuf>, Error> {
         let mut out = vec![self.model.clone()];
         let folder = self.model.parent().unwrap_or(Path::new("."));
@@ -201,6 +253,7 @@ impl Compiler {
             return Err(Error::file(folder.join(name), "a file name has control characters; rename the external data"));
         }
         out.extend(external.iter().map(|f| folder.join(f)));
+        out.extend(self.lock.clone().filter(|lock| lock.exists()));
         Ok(out)
     }
 }

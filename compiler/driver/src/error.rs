@@ -7,6 +7,7 @@ use graph::eval::EvalError;
 use onnx::Problems;
 use passes::PassError;
 use plan::error::PlanError;
+use tune::LockError;
 
 /// Anything that stops a command.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,9 @@ pub enum Error {
     /// A program did not load or run.
     #[error("{0}")]
     Run(#[from] runtime_min::error::Error),
+    /// The lock cannot be read, written or used.
+    #[error("{0}")]
+    Lock(#[from] LockError),
     /// A file that cannot be read or written.
     #[error("{path}: {what}")]
     File { path: PathBuf, what: String },
@@ -55,7 +59,11 @@ impl Error {
     /// The exit status of the command line: 2 if what was given is wrong, else 1.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Error::Model(_) | Error::Option { .. } | Error::File { .. } | Error::Emit(EmitError::Foreign { .. }) => 2,
+            Error::Model(_)
+            | Error::Option { .. }
+            | Error::Lock(_)
+            | Error::File { .. }
+            | Error::Emit(EmitError::Foreign { .. }) => 2,
             Error::Pass(_)
             | Error::Plan(_)
             | Error::Emit(_)

@@ -13,6 +13,7 @@ use nest::kernel::{Body, Kernel};
 use plan::error::PlanError;
 use plan::plan::{Code, Plan};
 use plan::target::Claimants;
+use plan::tuning::{Asked, Tuning};
 use ptx::Sm;
 use runtime_min::gpu::program;
 
@@ -23,23 +24,49 @@ pub struct Gpu {
 }
 
 impl Gpu {
+    /// Whether a device of this compute capability, times ten, runs its code.
+    pub fn runs_on(self, capability: u32) -> bool {
+        match self.architecture() {
+            target if target.specific => target.capability == capability,
+            target => target.capability <= capability,
+        }
+    }
+
     /// Plans a model with all kernel families.
     pub fn plan(self, model: &Model) -> Result<Plan<GpuCode>, PlanError> {
+        self.plan_families(model, None).map(|(plan, _)| plan)
+    }
+
+    /// Plans a model with all kernel families in the variants that are chosen, and yields what was asked.
+    pub fn plan_tuned(self, model: &Model, tuning: Tuning<'_>) -> Result<(Plan<GpuCode>, Vec<Asked>), PlanError> {
+        self.plan_families(model, Some(tuning))
+    }
+
+    fn plan_families(
+        self,
+        model: &Model,
+        tuning: Option<Tuning<'_>>,
+    ) -> Result<(Plan<GpuCode>, Vec<Asked>), PlanError> {
         let device = Device::of(self.sm);
-        plan_with(model, &[&Contractions { device }, &Convolutions { device }, &DepthwiseConvolutions { device }])
+        plan_with(
+            model,
+            &[&Contractions { device }, &Convolutions { device }, &DepthwiseConvolutions { device }],
+            tuning,
+        )
     }
 
     /// Plans a model without kernel families: everything goes the generic way.
     pub fn plan_generic(self, model: &Model) -> Result<Plan<GpuCode>, PlanError> {
-        plan_with(model, &[])
+        plan_with(model, &[], None).map(|(plan, _)| plan)
     }
 }
 
-fn plan_with(model: &Model, claimants: Claimants<'_, GpuCode>) -> Result<Plan<GpuCode>, PlanError> {
-    plan::plan_model(
-        model,
-        &plan::Target { claimants, workspace: &workspace, constants: Constants::Code, tuning: None },
-    )
+fn plan_with(
+    model: &Model,
+    claimants: Claimants<'_, GpuCode>,
+    tuning: Option<Tuning<'_>>,
+) -> Result<(Plan<GpuCode>, Vec<Asked>), PlanError> {
+    plan::plan_tuned(model, &plan::Target { claimants, workspace: &workspace, constants: Constants::Code, tuning })
 }
 
 impl GpuTarget<GpuCode> for Gpu {

@@ -21,10 +21,11 @@ use runtime_min::weights::Weights;
 
 use crate::error::Error;
 use crate::host::Host;
+use crate::locked::Locked;
 use crate::planned::Planned;
 
-/// Loads the plan that fits the device of the options, of those there are.
-pub fn open(plans: &Planned, options: EngineOptions) -> Result<GpuEngine, Error> {
+/// Loads the plan that fits the device of the options, of those there are, with the machine code of a lock.
+pub fn open(plans: &Planned, lock: &Locked, options: EngineOptions) -> Result<GpuEngine, Error> {
     let driver = driver().map_err(RunError::from)?;
     let facts = device_facts(driver, options.device).map_err(RunError::from)?;
     let fitting = plans.for_gpu(facts.capability).ok_or_else(|| Error::Option {
@@ -32,7 +33,7 @@ pub fn open(plans: &Planned, options: EngineOptions) -> Result<GpuEngine, Error>
         expected: format!("native, or an architecture that {} runs", facts.name),
         found: "none".to_string(),
     })?;
-    load(driver, &fitting.1, &fitting.0, options)
+    load(driver, &fitting.1, &lock.target(fitting.0), options)
 }
 
 /// Loads a plan on a device of a driver.

@@ -14,6 +14,7 @@
 //! - [`compiler`]: import, plan, emit. [`cpu`]: the CPU target as emission sees it. [`golden`]: values for the crate's test.
 //! - [`inspect`], [`verify`], [`bench`]: the subcommands. [`crate_run`]: builds crates and runs them. [`compare`]: errors.
 //! - [`target`], [`planned`]: what a model is compiled for, and its plans. [`gpu`]: GPU targets. [`in_process`], [`host`]: running a plan on a GPU without a crate.
+//! - [`locked`]: a lock folder in use. [`tuning`]: how its answers are found, on [`trial`]'s device. [`linked`]: its machine code.
 //! - [`render`], [`progress`]: what is shown.
 
 pub mod bench;
@@ -29,12 +30,16 @@ pub mod host;
 pub mod in_process;
 pub mod inspect;
 pub mod lab;
+pub mod linked;
+pub mod locked;
 pub mod planned;
 pub mod progress;
 pub mod render;
 pub mod report;
 pub mod samples;
 pub mod target;
+pub mod trial;
+pub mod tuning;
 pub mod verify;
 
 pub use compiler::{Compiled, Compiler};
@@ -42,3 +47,4 @@ pub use emit::WeightMode;
 pub use error::Error;
 pub use passes::Precision;
 pub use target::{Target, Targets};
+pub use tuning::Tune;

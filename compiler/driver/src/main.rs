@@ -1,19 +1,22 @@
 //! The command line.
 
+mod cli_lock;
+
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use onnx2crate::{Compiler, Error, Precision, Target, WeightMode, bench, inspect, lab, render, verify};
+use cli_lock::LockOptions;
+use onnx2crate::{Compiler, Error, Precision, Target, WeightMode, bench, inspect, lab, linked, render, verify};
 
 /// Compiles an ONNX model to a standalone Rust crate.
 #[derive(Debug, Parser)]
 #[command(
     name = "onnx2crate",
     version,
-    after_help = "Also: onnx2crate inspect MODEL.onnx, onnx2crate verify MODEL.onnx, onnx2crate bench MODEL.onnx, onnx2crate lab JOBS.toml; each has --help."
+    after_help = "Also: onnx2crate inspect MODEL.onnx, onnx2crate verify MODEL.onnx, onnx2crate bench MODEL.onnx, onnx2crate lock MODEL.onnx, onnx2crate lab JOBS.toml; each has --help."
 )]
 struct Compile {
     #[command(flatten)]
@@ -24,6 +27,8 @@ struct Compile {
     /// Name of the crate; otherwise the folder's.
     #[arg(long)]
     name: Option<String>,
+    #[command(flatten)]
+    lock: LockOptions,
 }
 
 /// The other commands.
@@ -55,6 +60,8 @@ enum Command {
         /// Without a crate, on this machine's GPU.
         #[arg(long)]
         in_process: bool,
+        #[command(flatten)]
+        lock: LockOptions,
     },
     /// Builds the crate and times its calls.
     Bench {
@@ -72,6 +79,18 @@ enum Command {
         /// Without a crate, on this machine's GPU
         #[arg(long)]
         in_process: bool,
+        #[command(flatten)]
+        lock: LockOptions,
+    },
+    /// Tunes a model on this machine's GPU and links its kernels, for the lock alone.
+    Lock {
+        #[command(flatten)]
+        model: Model,
+        #[command(flatten)]
+        lock: LockOptions,
+        /// Links the kernels again and compares with the lock, which stays as it is.
+        #[arg(long)]
+        verify: bool,
     },
     /// Times the jobs of a file on this machine's GPU.
     Lab {
@@ -177,7 +196,7 @@ fn precision(text: &str) -> Result<Precision, String> {
 
 fn main() -> ExitCode {
     let first = std::env::args().nth(1).unwrap_or_default();
-    let outcome = match ["inspect", "verify", "bench", "lab"].contains(&first.as_str()) {
+    let outcome = match ["inspect", "verify", "bench", "lock", "lab"].contains(&first.as_str()) {
         true => run(Other::parse().command),
         false => compile(&Compile::parse()),
     };
@@ -191,7 +210,7 @@ fn main() -> ExitCode {
 }
 
 fn compile(compile: &Compile) -> Result<u8, Error> {
-    let mut compiler = compile.model.compiler()?;
+    let mut compiler = compile.lock.compiler(compile.model.compiler()?, &compile.model.model, &compile.model.target)?;
     if let Some(name) = &compile.name {
         compiler = compiler.name(name);
     }
@@ -199,7 +218,10 @@ fn compile(compile: &Compile) -> Result<u8, Error> {
     let warnings = compiled.imported.warnings.iter().map(|w| format!("warning: {}\n", w.fault));
     show_error(&warnings.collect::<String>());
     show(&format!("{}: crate `{}` from {}\n", compile.out.display(), compiled.name, compiled.source));
-    show(&format!("{}\n", onnx2crate::report::text(&compiled)));
+    if let Some(outcome) = &compiled.tuned {
+        show(&cli_lock::summary(outcome));
+    }
+    show(&format!("{}\n", onnx2crate::report::text(&compiled)?));
     Ok(0)
 }
 
@@ -213,14 +235,15 @@ fn run(command: Command) -> Result<u8, Error> {
                 Err(problems) => Err(problems.into()),
             }
         }
-        Command::Verify { model, data, tolerance, in_process } => {
+        Command::Verify { model, data, tolerance, in_process, lock } => {
             let way = if in_process { verify::Way::InProcess } else { verify::Way::Crate };
-            let lines = verify::verify(&model.compiler()?, &data, tolerance, way)?;
+            let compiler = lock.compiler_if_asked(model.compiler()?, &model.model, &model.target)?;
+            let lines = verify::verify(&compiler, &data, tolerance, way)?;
             show(&verify::table(&lines));
             Ok(u8::from(lines.iter().any(|l| !l.passed)))
         }
-        Command::Bench { model, json, seconds, threads, in_process } => {
-            let compiler = model.compiler()?;
+        Command::Bench { model, json, seconds, threads, in_process, lock } => {
+            let compiler = lock.compiler_if_asked(model.compiler()?, &model.model, &model.target)?;
             let text = match in_process {
                 true => bench::bench_in_process(&compiler, seconds)?,
                 false => bench::bench(&compiler, seconds, threads)?,
@@ -239,6 +262,17 @@ fn run(command: Command) -> Result<u8, Error> {
                 std::fs::write(&path, text + "\n").map_err(|e| Error::file(&path, e))?;
             }
             Ok(u8::from(rows.iter().any(|row| row.failure.is_some())))
+        }
+        Command::Lock { model, lock, verify: false } => {
+            let compiled = lock.linking(model.compiler()?, &model.model, &model.target)?.compile()?;
+            compiled.tuned.iter().for_each(|outcome| show(&cli_lock::summary(outcome)));
+            show(&format!("{}\n", onnx2crate::report::text(&compiled)?));
+            Ok(0)
+        }
+        Command::Lock { model, lock, verify: true } => {
+            let verified = linked::verify_lock(&lock.reading(model.compiler()?, &model.model))?;
+            show(&verified.text());
+            Ok(u8::from(!verified.passed()))
         }
     }
 }

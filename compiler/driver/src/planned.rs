@@ -14,7 +14,9 @@ use plan::error::PlanError;
 use plan::plan::{Border, Plan};
 
 use crate::cpu::Cpu;
+use crate::error::Error;
 use crate::gpu::Gpu;
+use crate::locked::{Answers, Locked, WithCubins};
 use crate::samples::sample_inputs;
 use crate::target::Targets;
 
@@ -50,29 +52,38 @@ impl Planned {
         })
     }
 
+    /// Plans a model with the answers of a lock; and how the questions of each GPU's plan were answered.
+    pub fn locked(model: &Model, targets: &Targets, lock: &Locked) -> Result<(Planned, Vec<Answers>), Error> {
+        let Targets::Gpus(list) = targets else { return Ok((Planned::of(model, targets)?, Vec::new())) };
+        let (mut plans, mut answers) = (Vec::new(), Vec::new());
+        for sm in list {
+            let gpu = Gpu { sm: *sm };
+            let (plan, answered) = lock.plan(gpu, model)?;
+            plans.push((gpu, plan));
+            answers.push(answered);
+        }
+        Ok((Planned::Gpus(plans), answers))
+    }
+
     /// The plan that runs on a device of this compute capability, times ten.
     pub fn for_gpu(&self, capability: u32) -> Option<&(Gpu, Plan<GpuCode>)> {
         let Planned::Gpus(list) = self else { return None };
-        let runs = |gpu: &Gpu| match gpu.architecture() {
-            target if target.specific => target.capability == capability,
-            target => target.capability <= capability,
-        };
-        list.iter().filter(|(gpu, _)| runs(gpu)).max_by_key(|(gpu, _)| gpu.sm)
+        list.iter().filter(|(gpu, _)| gpu.runs_on(capability)).max_by_key(|(gpu, _)| gpu.sm)
     }
 
-    /// The files of a crate.
-    pub fn crate_files(&self, options: &Options) -> Result<Files, EmitError> {
+    /// The files of a crate, with the machine code of a lock.
+    pub fn crate_files(&self, lock: &Locked, options: &Options) -> Result<Files, EmitError> {
         match self {
             Planned::Cpu(plan) => emit_crate(plan, &Cpu, options),
-            Planned::Gpus(list) => emit_gpu_crate(&targets(list), options),
+            Planned::Gpus(list) => with_targets(list, lock, |plans| emit_gpu_crate(plans, options)),
         }
     }
 
-    /// The files of a module for `OUT_DIR`.
-    pub fn out_dir_files(&self, options: &Options) -> Result<Files, EmitError> {
+    /// The files of a module for `OUT_DIR`, with the machine code of a lock.
+    pub fn out_dir_files(&self, lock: &Locked, options: &Options) -> Result<Files, EmitError> {
         match self {
             Planned::Cpu(plan) => emit_out_dir(plan, &Cpu, options),
-            Planned::Gpus(list) => emit_gpu_out_dir(&targets(list), options),
+            Planned::Gpus(list) => with_targets(list, lock, |plans| emit_gpu_out_dir(plans, options)),
         }
     }
 
@@ -92,6 +103,17 @@ impl Planned {
     }
 }
 
-fn targets(list: &[(Gpu, Plan<GpuCode>)]) -> Vec<(Plan<GpuCode>, &dyn GpuTarget<GpuCode>)> {
-    list.iter().map(|(gpu, plan)| (plan.clone(), gpu as &dyn GpuTarget<GpuCode>)).collect()
+/// Hands plans with their targets on.
+fn with_targets<R>(
+    list: &[(Gpu, Plan<GpuCode>)],
+    lock: &Locked,
+    then: impl FnOnce(&[(Plan<GpuCode>, &dyn GpuTarget<GpuCode>)]) -> R,
+) -> R {
+    let targets: Vec<WithCubins<'_>> = list.iter().map(|(gpu, _)| lock.target(*gpu)).collect();
+    let plans: Vec<(Plan<GpuCode>, &dyn GpuTarget<GpuCode>)> = list
+        .iter()
+        .zip(&targets)
+        .map(|((_, plan), target)| (plan.clone(), target as &dyn GpuTarget<GpuCode>))
+        .collect();
+    then(&plans)
 }

@@ -4,12 +4,14 @@ use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Silent for so long.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Between plain lines of short pieces of work.
+const PAUSE: Duration = Duration::from_secs(3);
 
 /// Work under way.
 pub struct Progress {
@@ -25,12 +27,16 @@ impl Progress {
         let thread = std::thread::spawn(move || {
             let terminal = std::io::stderr().is_terminal();
             let mut bar: Option<ProgressBar> = None;
+            let mut shown = Instant::now();
             loop {
                 match receiver.recv_timeout(PATIENCE) {
                     Ok(next) => {
                         message = next;
                         if let Some(bar) = &bar {
                             bar.set_message(message.clone());
+                        } else if !terminal && shown.elapsed() > PAUSE {
+                            plain(&message);
+                            (message, shown) = (String::new(), Instant::now());
                         }
                     }
                     Err(RecvTimeoutError::Timeout) => {
@@ -38,7 +44,7 @@ impl Progress {
                             bar = Some(spinner(&message));
                         } else if !terminal && !message.is_empty() {
                             plain(&message);
-                            message.clear();
+                            (message, shown) = (String::new(), Instant::now());
                         }
                     }
                     Err(RecvTimeoutError::Disconnected) => break,

@@ -4,22 +4,28 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use backend_cpu::code::CpuCode;
+use emit::EmitError;
+use emit::gpu::GpuTarget;
 use kernels::GpuCode;
 use plan::plan::{Action, Block, Code, Plan};
 
 use crate::compiler::Compiled;
+use crate::gpu::Gpu;
+use crate::locked::{Answers, Locked, kernel_texts};
 use crate::planned::Planned;
 
 /// The report as Markdown.
-pub fn text(compiled: &Compiled) -> String {
+pub fn text(compiled: &Compiled) -> Result<String, EmitError> {
     let mut out = String::new();
     match &compiled.plans {
         Planned::Cpu(plan) => target_text(&mut out, plan, family),
         Planned::Gpus(list) => {
             let _ = writeln!(out, "Precision: {}.\n", compiled.precision);
+            let mut answers = compiled.answers.iter();
             for (gpu, plan) in list {
                 let _ = writeln!(out, "For {}:\n", gpu.sm);
                 target_text(&mut out, plan, gpu_family);
+                lock_text(&mut out, (*gpu, plan), &compiled.lock, answers.next())?;
                 out.push('\n');
             }
         }
@@ -31,7 +37,33 @@ pub fn text(compiled: &Compiled) -> String {
             let _ = writeln!(out, "- {}", emit::names::one_line(&warning.fault.to_string()));
         }
     }
-    out.trim_end().to_string()
+    Ok(out.trim_end().to_string())
+}
+
+/// What came from the lock.
+fn lock_text(
+    out: &mut String,
+    (gpu, plan): (Gpu, &Plan<GpuCode>),
+    lock: &Locked,
+    answers: Option<&Answers>,
+) -> Result<(), EmitError> {
+    let Some(answers) = answers.filter(|_| lock.folder().is_some()) else { return Ok(()) };
+    let Answers { known, modelled, stale } = answers;
+    let of = lock.lock.devices.get(gpu.name());
+    let of = of.map_or_else(String::new, |d| format!(" ({}, driver {})", emit::names::one_line(&d.name), d.driver));
+    let _ = writeln!(
+        out,
+        "\nVariants of kernels: {known} from the lock{of}, {modelled} from the cost model ({stale} answers of the lock are stale)."
+    );
+    let texts = kernel_texts(plan, &lock.target(gpu))?;
+    let linked = texts.values().filter(|(_, linked)| *linked).count();
+    let rest = texts.len() - linked;
+    let others = match rest {
+        0 => String::new(),
+        _ => format!("; {rest} are PTX alone, which the driver compiles when an engine loads"),
+    };
+    let _ = writeln!(out, "\nMachine code: {linked} of {} kernels{others}.", texts.len());
+    Ok(())
 }
 
 /// What runs on one target.

@@ -63,7 +63,7 @@ pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>, way: Wa
         }
         Way::InProcess => {
             progress.next("loading the program");
-            let mut session = in_process::open(&compiled.plans, EngineOptions::default())?.session()?;
+            let mut session = in_process::open(&compiled.plans, &compiled.lock, EngineOptions::default())?.session()?;
             let outputs = compiled.plans.outputs().len();
             Box::new(move |inputs| in_process::run(&mut session, outputs, inputs))
         }

@@ -9,5 +9,5 @@ pub mod model;
 pub mod print;
 pub mod target;
 
-pub use lower::{HostEntry, Lowered, lower};
+pub use lower::{HostEntry, Lowered, lower, runs_on_host};
 pub use target::{GpuArg, GpuKernel, GpuTarget, Kernels};

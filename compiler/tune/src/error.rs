@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::lock::ProblemKey;
+
 /// A lock that cannot be read, written or used.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -15,22 +17,20 @@ pub enum LockError {
     Text { path: PathBuf, why: String },
     #[error("{} has format {found}, this tool reads format {expected}; tune again with this tool", path.display())]
     Format { path: PathBuf, found: u32, expected: u32 },
-    #[error("the lock has no entry for {family} with {key}; tune again, or compile without --locked")]
-    Missing { family: String, key: String },
+    #[error("the lock has no entry for {problem}; tune again on a GPU (onnx2crate lock), or compile without --locked")]
+    Missing { problem: ProblemKey },
     #[error(
-        "the lock's entry for {family} with {key} is of revision {found}, the family is at revision {expected}; tune again, or compile without --locked"
+        "the lock's entry for {problem} is of revision {found}, the family is at revision {expected}; tune again on a GPU \
+         (onnx2crate lock), or compile without --locked"
     )]
-    Stale { family: String, key: String, found: u32, expected: u32 },
+    Stale { problem: ProblemKey, found: u32, expected: u32 },
     #[error(
-        "the lock's entry for {family} with {key} names the variant `{variant}`, which the family does not offer; tune again"
+        "the lock's entry for {problem} names the variant `{variant}`, which the family does not offer; tune again on a GPU \
+         (onnx2crate lock), or compile without --locked"
     )]
-    Unknown { family: String, key: String, variant: String },
-    #[error(
-        "the lock has no linked kernel for {target} and PTX {hash}; tune again on that device, or compile without --locked"
-    )]
-    NoCubin { target: String, hash: String },
+    Unknown { problem: ProblemKey, variant: String },
+    #[error("{first}; {more} more entries are missing or stale")]
+    Several { first: Box<LockError>, more: usize },
     #[error("the lock has no text: {why}")]
     Unwritable { why: String },
-    #[error("the linked kernel {} differs from what the driver links now", path.display())]
-    Differs { path: PathBuf },
 }

@@ -54,11 +54,6 @@ impl Folder {
         }
     }
 
-    /// As [`Folder::cubin`], where it must be there.
-    pub fn required_cubin(&self, target: &str, ptx: &str) -> Result<Vec<u8>, LockError> {
-        self.cubin(target, ptx)?.ok_or_else(|| LockError::NoCubin { target: target.to_string(), hash: hash_of(ptx) })
-    }
-
     /// Keeps a linked kernel.
     pub fn keep_cubin(&self, target: &str, ptx: &str, cubin: &[u8]) -> Result<(), LockError> {
         write(&self.cubin_path(target, ptx), cubin)
@@ -117,7 +112,7 @@ mod tests {
         let folder = Folder::new(place.path().join("lock"));
         assert_eq!(folder.load().unwrap(), Lock::default());
         let mut lock = Lock::default();
-        let key = ProblemKey { family: "f".to_string(), key: "k".to_string() };
+        let key = ProblemKey { target: "t".to_string(), family: "f".to_string(), key: "k".to_string() };
         lock.problems.insert(key, Entry { revision: 1, variant: "v".to_string(), nanoseconds: None });
         folder.save(&lock).unwrap();
         assert_eq!(folder.load().unwrap(), lock);
@@ -131,9 +126,6 @@ mod tests {
         assert_eq!(folder.cubin("sm_80", "text").unwrap().as_deref(), Some(&b"linked"[..]));
         assert_eq!(folder.cubin("sm_90a", "text").unwrap(), None);
         assert_eq!(folder.cubin("sm_80", "other text").unwrap(), None);
-        assert!(
-            folder.required_cubin("sm_80", "other").unwrap_err().to_string().contains("no linked kernel for sm_80")
-        );
         assert_eq!(folder.prune("sm_80", &["text"]).unwrap(), 0);
         assert_eq!(folder.prune("sm_80", &[]).unwrap(), 1);
         assert_eq!(folder.cubin("sm_80", "text").unwrap(), None);

@@ -14,4 +14,5 @@ mod statistics;
 
 pub use error::LockError;
 pub use folder::Folder;
-pub use lock::{Decision, DeviceFacts, Entry, Lock, ProblemKey};
+pub use lock::{DeviceFacts, Entry, Lock, ProblemKey};
+pub use statistics::median;

@@ -3,26 +3,22 @@
 //! ```text
 //! format = 1
 //!
-//! [device]
-//! name = "NVIDIA H200"
+//! [[device]]
 //! target = "sm_90a"
+//! name = "NVIDIA H200"
 //! multiprocessors = 132
 //! driver = "13.0"
 //!
 //! [[problem]]
-//! family = "gemm"
+//! target = "sm_90a"
+//! family = "product"
+//! key = "f16 product r0k/16 packed/16 to r0n/8n768k768; sizes 128 768 768; epilogue 0a4be1c2f7d6e8a9"
 //! revision = 1
-//! key = "m=128 n=768 k=768 f16 f16 f32"
-//! variant = "tile 64x64x32 warps 2x2 stages 4 split 3"
+//! variant = "64x64x64_2x2_4_k3"
 //! nanoseconds = 4210
-//!
-//! [[decision]]
-//! network = "5b3c0d…"
-//! what = "layout of /conv1/Conv"
-//! choice = "nhwc"
 //! ```
 //!
-//! Entries are sorted and unique, so equal answers are equal bytes.
+//! Entries are sorted and unique, so equal answers are equal bytes. Networks, precisions and targets share a lock.
 
 use std::collections::BTreeMap;
 
@@ -33,22 +29,18 @@ use crate::error::LockError;
 /// Format of the text that this version writes and reads.
 pub const FORMAT: u32 = 1;
 
-/// Answers of one device.
+/// Answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lock {
-    /// Where the times were taken; `None` if nothing was timed.
-    pub device: Option<DeviceFacts>,
+    /// Where the times of a target were taken last, by target as PTX spells it: `sm_90a`.
+    pub devices: BTreeMap<String, DeviceFacts>,
     pub problems: BTreeMap<ProblemKey, Entry>,
-    /// By hash of the network and what was decided.
-    pub decisions: BTreeMap<Decision, String>,
 }
 
 /// A device, as far as it tells why times were what they were.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceFacts {
     pub name: String,
-    /// As PTX spells it: `sm_90a`.
-    pub target: String,
     pub multiprocessors: u32,
     /// Version of the driver's interface: `13.0`.
     pub driver: String,
@@ -57,8 +49,16 @@ pub struct DeviceFacts {
 /// What a family is asked: sizes, dtypes, access classes and epilogue, written out by the family.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProblemKey {
+    /// As PTX spells it: `sm_90a`.
+    pub target: String,
     pub family: String,
     pub key: String,
+}
+
+impl std::fmt::Display for ProblemKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on {} with {}", self.family, self.target, self.key)
+    }
 }
 
 /// The answer to one problem.
@@ -72,71 +72,41 @@ pub struct Entry {
     pub nanoseconds: Option<u64>,
 }
 
-/// A choice for one network beyond its kernels: a cover, a layout, a precision.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Decision {
-    /// Content hash of the network.
-    pub network: String,
-    pub what: String,
-}
-
 impl Lock {
-    /// The answer to a problem: `Ok(None)` if there is none, an error if the family's code has changed since or does not offer
-    /// the variant.
-    pub fn answer(
-        &self,
-        problem: &ProblemKey,
-        revision: u32,
-        offered: &dyn Fn(&str) -> bool,
-    ) -> Result<Option<&Entry>, LockError> {
+    /// The answer to a problem: `Ok(None)` if there is none, an error if the family's code has changed since.
+    pub fn answer(&self, problem: &ProblemKey, revision: u32) -> Result<Option<&Entry>, LockError> {
         let Some(entry) = self.problems.get(problem) else { return Ok(None) };
-        let (family, key) = (problem.family.clone(), problem.key.clone());
         if entry.revision != revision {
-            return Err(LockError::Stale { family, key, found: entry.revision, expected: revision });
-        }
-        if !offered(&entry.variant) {
-            return Err(LockError::Unknown { family, key, variant: entry.variant.clone() });
+            return Err(LockError::Stale { problem: problem.clone(), found: entry.revision, expected: revision });
         }
         Ok(Some(entry))
     }
 
     /// As [`Lock::answer`], where an answer must be there.
-    pub fn required(
-        &self,
-        problem: &ProblemKey,
-        revision: u32,
-        offered: &dyn Fn(&str) -> bool,
-    ) -> Result<&Entry, LockError> {
-        self.answer(problem, revision, offered)?
-            .ok_or_else(|| LockError::Missing { family: problem.family.clone(), key: problem.key.clone() })
-    }
-
-    /// Takes over the answers of another lock of the same device; its answers win.
-    pub fn merge(&mut self, other: Lock) {
-        self.device = other.device.or_else(|| self.device.take());
-        self.problems.extend(other.problems);
-        self.decisions.extend(other.decisions);
+    pub fn required(&self, problem: &ProblemKey, revision: u32) -> Result<&Entry, LockError> {
+        self.answer(problem, revision)?.ok_or_else(|| LockError::Missing { problem: problem.clone() })
     }
 
     /// The text of `tuning.toml`.
     pub fn to_text(&self) -> Result<String, LockError> {
         let problem = |(key, entry): (&ProblemKey, &Entry)| ProblemText {
+            target: key.target.clone(),
             family: key.family.clone(),
-            revision: entry.revision,
             key: key.key.clone(),
+            revision: entry.revision,
             variant: entry.variant.clone(),
             nanoseconds: entry.nanoseconds,
         };
-        let decision = |(of, choice): (&Decision, &String)| DecisionText {
-            network: of.network.clone(),
-            what: of.what.clone(),
-            choice: choice.clone(),
+        let device = |(target, facts): (&String, &DeviceFacts)| DeviceText {
+            target: target.clone(),
+            name: facts.name.clone(),
+            multiprocessors: facts.multiprocessors,
+            driver: facts.driver.clone(),
         };
         let text = LockText {
             format: FORMAT,
-            device: self.device.clone(),
+            device: self.devices.iter().map(device).collect(),
             problem: self.problems.iter().map(problem).collect(),
-            decision: self.decisions.iter().map(decision).collect(),
         };
         toml::to_string(&text).map_err(|e| LockError::Unwritable { why: e.to_string() })
     }
@@ -152,18 +122,18 @@ impl Lock {
             return Err(TextError::Format(version.format));
         }
         let read: LockText = toml::from_str(text).map_err(|e| TextError::Malformed(e.to_string()))?;
-        let mut lock = Lock { device: read.device, ..Lock::default() };
-        for p in read.problem {
-            let key = ProblemKey { family: p.family, key: p.key };
-            let entry = Entry { revision: p.revision, variant: p.variant, nanoseconds: p.nanoseconds };
-            if lock.problems.insert(key.clone(), entry).is_some() {
-                return Err(TextError::Malformed(format!("two entries for {} with {}", key.family, key.key)));
+        let mut lock = Lock::default();
+        for d in read.device {
+            let facts = DeviceFacts { name: d.name, multiprocessors: d.multiprocessors, driver: d.driver };
+            if lock.devices.insert(d.target.clone(), facts).is_some() {
+                return Err(TextError::Malformed(format!("two devices for {}", d.target)));
             }
         }
-        for d in read.decision {
-            let of = Decision { network: d.network, what: d.what };
-            if lock.decisions.insert(of.clone(), d.choice).is_some() {
-                return Err(TextError::Malformed(format!("two decisions on {} of {}", of.what, of.network)));
+        for p in read.problem {
+            let key = ProblemKey { target: p.target, family: p.family, key: p.key };
+            let entry = Entry { revision: p.revision, variant: p.variant, nanoseconds: p.nanoseconds };
+            if lock.problems.insert(key.clone(), entry).is_some() {
+                return Err(TextError::Malformed(format!("two entries for {key}")));
             }
         }
         Ok(lock)
@@ -181,31 +151,31 @@ pub enum TextError {
 #[serde(deny_unknown_fields)]
 struct LockText {
     format: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    device: Option<DeviceFacts>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    device: Vec<DeviceText>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     problem: Vec<ProblemText>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    decision: Vec<DecisionText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceText {
+    target: String,
+    name: String,
+    multiprocessors: u32,
+    driver: String,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProblemText {
+    target: String,
     family: String,
-    revision: u32,
     key: String,
+    revision: u32,
     variant: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nanoseconds: Option<u64>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DecisionText {
-    network: String,
-    what: String,
-    choice: String,
 }
 
 #[cfg(test)]
@@ -213,22 +183,16 @@ mod tests {
     use super::*;
 
     fn key(family: &str, key: &str) -> ProblemKey {
-        ProblemKey { family: family.to_string(), key: key.to_string() }
+        ProblemKey { target: "sm_90a".to_string(), family: family.to_string(), key: key.to_string() }
     }
 
     fn sample() -> Lock {
-        let device = DeviceFacts {
-            name: "GPU \"X\"".to_string(),
-            target: "sm_90a".to_string(),
-            multiprocessors: 132,
-            driver: "13.0".to_string(),
-        };
-        let mut lock = Lock { device: Some(device), ..Lock::default() };
+        let device = DeviceFacts { name: "GPU \"X\"".to_string(), multiprocessors: 132, driver: "13.0".to_string() };
+        let mut lock = Lock::default();
+        lock.devices.insert("sm_90a".to_string(), device);
         let entry = |variant: &str, ns| Entry { revision: 2, variant: variant.to_string(), nanoseconds: ns };
         lock.problems.insert(key("gemm", "m=2"), entry("tile 64x64", Some(1200)));
         lock.problems.insert(key("conv", "m=2"), entry("tile 32x64", None));
-        let of = Decision { network: "ab".to_string(), what: "layout".to_string() };
-        lock.decisions.insert(of, "nhwc".to_string());
         lock
     }
 
@@ -249,21 +213,19 @@ mod tests {
         check_refused("format = 2", "Format(2)");
         check_refused("", "format");
         check_refused("format = 1\nmore = 3", "more");
-        let entry = "[[problem]]\nfamily = \"f\"\nrevision = 1\nkey = \"k\"\nvariant = \"v\"\n";
-        check_refused(&format!("format = 1\n{entry}{entry}"), "two entries for f with k");
+        let entry = "[[problem]]\ntarget = \"t\"\nfamily = \"f\"\nrevision = 1\nkey = \"k\"\nvariant = \"v\"\n";
+        check_refused(&format!("format = 1\n{entry}{entry}"), "two entries for f on t with k");
     }
 
     #[test]
     fn answers_of_older_code_are_stale() {
         let lock = sample();
-        let ask = |revision, offered: bool| {
-            let answer = lock.required(&key("gemm", "m=2"), revision, &|_| offered);
+        let ask = |name: &str, revision| {
+            let answer = lock.required(&key("gemm", name), revision);
             answer.map(|e| e.variant.clone()).map_err(|e| e.to_string())
         };
-        assert_eq!(ask(2, true), Ok("tile 64x64".to_string()));
-        assert!(ask(3, true).unwrap_err().contains("is of revision 2, the family is at revision 3"));
-        assert!(ask(2, false).unwrap_err().contains("which the family does not offer"));
-        let missing = lock.required(&key("gemm", "m=3"), 2, &|_| true).unwrap_err();
-        assert!(missing.to_string().contains("no entry for gemm with m=3"));
+        assert_eq!(ask("m=2", 2), Ok("tile 64x64".to_string()));
+        assert!(ask("m=2", 3).unwrap_err().contains("is of revision 2, the family is at revision 3"));
+        assert!(ask("m=3", 2).unwrap_err().contains("no entry for gemm on sm_90a with m=3"));
     }
 }

@@ -72,10 +72,12 @@ pub struct Limits<'a> {
 }
 
 /// What became of the problems.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// Timed now.
     pub timed: usize,
+    /// What was timed, in the order in which it was.
+    pub rankings: Vec<Ranking>,
     /// Answered by the lock.
     pub known: usize,
     /// Left to the cost model, as time was up.
@@ -84,13 +86,32 @@ pub struct Report {
     pub failures: Vec<String>,
 }
 
-/// Answers all problems, in the lock.
+/// The variants of a problem that were timed to the end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranking {
+    pub key: ProblemKey,
+    pub weight: f64,
+    /// What the cost model puts first.
+    pub modelled: String,
+    /// Variants with nanoseconds: the winner, then the others, the fastest first.
+    pub times: Vec<(String, f64)>,
+}
+
+impl Ranking {
+    fn new(problem: &Problem, winner: &Entry, mut times: Vec<(String, f64)>) -> Ranking {
+        times.sort_by(|a, b| (a.0 != winner.variant).cmp(&(b.0 != winner.variant)).then(a.1.total_cmp(&b.1)));
+        let modelled = modelled(problem).map(|e| e.variant).unwrap_or_default();
+        Ranking { key: problem.key.clone(), weight: problem.weight, modelled, times }
+    }
+}
+
+/// Answers all problems, in the lock. `progress` hears of each before it is timed, with the answers so far.
 pub fn tune<D: Device>(
     problems: &[Problem],
     lock: &mut Lock,
     device: &mut D,
     limits: &Limits<'_>,
-    progress: &mut dyn FnMut(usize, &Problem),
+    progress: &mut dyn FnMut(usize, &Problem, &Lock),
 ) -> Report {
     let mut report = Report::default();
     let start = device.now();
@@ -98,8 +119,8 @@ pub fn tune<D: Device>(
     order.sort_by(|(i, a), (j, b)| b.total_cmp(a).then(i.cmp(j)));
     for (done, (k, _)) in order.into_iter().enumerate() {
         let Some(problem) = problems.get(k) else { continue };
-        let offered = |variant: &str| problem.candidates.iter().any(|c| c.variant == variant);
-        let old = lock.answer(&problem.key, problem.revision, &offered).ok().flatten().cloned();
+        let offered = |entry: &&Entry| problem.candidates.iter().any(|c| c.variant == entry.variant);
+        let old = lock.answer(&problem.key, problem.revision).ok().flatten().filter(offered).cloned();
         if old.as_ref().is_some_and(|e| e.nanoseconds.is_some()) && !limits.again {
             report.known += 1;
             continue;
@@ -109,11 +130,15 @@ pub fn tune<D: Device>(
             report.modelled += 1;
             old.or_else(|| modelled(problem))
         } else {
-            progress(done, problem);
-            let found = contest(problem, old.as_ref(), device, limits, &mut report.failures);
+            progress(done, problem, lock);
+            let ranking = contest(problem, old.as_ref(), device, limits, &mut report.failures);
+            let found = winner(problem, &ranking);
             match &found {
                 Some(_) => report.timed += 1,
                 None => report.modelled += 1,
+            }
+            if let Some(found) = &found {
+                report.rankings.push(Ranking::new(problem, found, ranking));
             }
             found.or_else(|| modelled(problem))
         };
@@ -121,7 +146,7 @@ pub fn tune<D: Device>(
             Some(entry) => {
                 lock.problems.insert(problem.key.clone(), entry);
             }
-            None => report.failures.push(format!("{} with {}: no candidate", problem.key.family, problem.key.key)),
+            None => report.failures.push(format!("{}: no candidate", problem.key)),
         }
     }
     report
@@ -151,14 +176,14 @@ struct Runner<L> {
     times: Vec<f64>,
 }
 
-/// Times the best few of a problem; `None` if none of them runs.
+/// Times the best few of a problem: medians of those that ran to the end, the incumbent first if it did.
 fn contest<D: Device>(
     problem: &Problem,
     old: Option<&Entry>,
     device: &mut D,
     limits: &Limits<'_>,
     failures: &mut Vec<String>,
-) -> Option<Entry> {
+) -> Vec<(String, f64)> {
     let mut chosen = by_cost(problem);
     let incumbent = old.and_then(|e| problem.candidates.iter().position(|c| c.variant == e.variant));
     if let Some(k) = incumbent {
@@ -179,18 +204,21 @@ fn contest<D: Device>(
     let best = runners.iter().map(|r| median(&r.times)).fold(f64::INFINITY, f64::min);
     runners.retain(|r| median(&r.times) <= best * HOPELESS);
     round(problem, device, &mut runners, FULL, failures);
-    let mut runners = runners.into_iter();
-    let mut winner = runners.next().map(|r| (median(&r.times), r.variant))?;
-    let first = winner.0;
-    for runner in runners {
-        let time = median(&runner.times);
+    runners.into_iter().map(|r| (r.variant, median(&r.times))).collect()
+}
+
+/// The first, or the fastest of those that beat it by the margin.
+fn winner(problem: &Problem, ranking: &[(String, f64)]) -> Option<Entry> {
+    let mut winner = ranking.first()?;
+    let first = winner.1;
+    for runner in ranking {
         // Against the incumbent by the margin, among challengers by their medians.
-        if time < first * (1.0 - MARGIN) && time < winner.0 {
-            winner = (time, runner.variant);
+        if runner.1 < first * (1.0 - MARGIN) && runner.1 < winner.1 {
+            winner = runner;
         }
     }
-    let nanoseconds = winner.0.is_finite().then_some(winner.0.round() as u64);
-    Some(Entry { revision: problem.revision, variant: winner.1, nanoseconds })
+    let nanoseconds = winner.1.is_finite().then_some(winner.1.round() as u64);
+    Some(Entry { revision: problem.revision, variant: winner.0.clone(), nanoseconds })
 }
 
 /// Times all runners in turn, so that a change of clocks meets all of them; who fails leaves.
@@ -217,7 +245,7 @@ fn round<D: Device>(
 }
 
 fn failure(problem: &Problem, variant: &str, why: &str) -> String {
-    format!("{} with {}, {variant}: {why}", problem.key.family, problem.key.key)
+    format!("{}, {variant}: {why}", problem.key)
 }
 
 #[cfg(test)]
@@ -254,7 +282,7 @@ mod tests {
     fn problem(name: &str, candidates: &[(&str, f64)]) -> Problem {
         let candidate = |(variant, cost): &(&str, f64)| Candidate { variant: variant.to_string(), cost: *cost };
         Problem {
-            key: ProblemKey { family: "f".to_string(), key: name.to_string() },
+            key: ProblemKey { target: "t".to_string(), family: "f".to_string(), key: name.to_string() },
             revision: 1,
             weight: 1.0,
             candidates: candidates.iter().map(candidate).collect(),
@@ -265,7 +293,7 @@ mod tests {
         let stop = AtomicBool::new(stop);
         let limits = Limits { time, candidates: 3, again: false, stop: &stop };
         let mut device = Fake { clock: Duration::ZERO, calls: 0 };
-        tune(problems, lock, &mut device, &limits, &mut |_, _| {})
+        tune(problems, lock, &mut device, &limits, &mut |_, _, _| {})
     }
 
     fn check(candidates: &[(&str, f64)], expected: &str, failures: usize) {
@@ -287,6 +315,17 @@ mod tests {
     fn a_win_by_less_than_the_margin_is_none() {
         check(&[("100", 1.0), ("99", 2.0)], "100", 0);
         check(&[("100", 1.0), ("97", 2.0)], "97", 0);
+    }
+
+    #[test]
+    fn rankings_begin_with_the_winner() {
+        let problem = problem("p", &[("100", 1.0), ("99", 2.0), ("120", 3.0)]);
+        let report = run(&[problem], &mut Lock::default(), Duration::from_secs(9), false);
+        let ranking = &report.rankings[0];
+        assert_eq!(ranking.modelled, "100");
+        // The second is faster, but not by the margin.
+        let names: Vec<&str> = ranking.times.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["100", "99", "120"]);
     }
 
     #[test]

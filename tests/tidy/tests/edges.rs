@@ -47,6 +47,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "conformance",
         &[
             "graph",
+            "kernels",
             "nest",
             "onnx",
             "passes",

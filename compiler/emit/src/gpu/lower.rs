@@ -67,14 +67,17 @@ pub fn lower<C>(plan: &Plan<C>, target: &dyn GpuTarget<C>, weights: &[Slot]) -> 
     Ok(lowered)
 }
 
-/// The kernels of a code; none for what moves strings, which the host runs.
+/// The kernels of a code; none for what the host runs.
 fn gpu_kernels<C>(code: &Code<C>, target: &dyn GpuTarget<C>) -> Result<Option<Kernels>, EmitError> {
-    if let Code::Kernel(kernel) = code
-        && kernel.operands.iter().chain(&kernel.results).any(|p| p.dtype == graph::dtype::DType::Str)
-    {
-        return Ok(None);
-    }
-    target.kernels(code).map(Some)
+    if runs_on_host(code) { Ok(None) } else { target.kernels(code).map(Some) }
+}
+
+/// Whether a code moves strings, and has no kernels.
+pub fn runs_on_host<C>(code: &Code<C>) -> bool {
+    let strings = |kernel: &NestKernel| {
+        kernel.operands.iter().chain(&kernel.results).any(|p| p.dtype == graph::dtype::DType::Str)
+    };
+    matches!(code, Code::Kernel(kernel) if strings(kernel))
 }
 
 /// Where the values of input symbols are found.

@@ -1,0 +1,176 @@
+//! A lock folder in use: answers while plans are made, machine code while they are emitted.
+//!
+//! Reads files and nothing else; no driver and no GPU.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use emit::EmitError;
+use emit::gpu::{GpuTarget, Kernels};
+use graph::graph::Model;
+use kernels::GpuCode;
+use plan::plan::{Code, Plan};
+use plan::tuning::{Asked, Question, Tuning};
+use runtime_min::gpu::program::{self, Cubin};
+use tune::folder::hash_of;
+use tune::{Entry, Folder, Lock, LockError, ProblemKey};
+
+use crate::error::Error;
+use crate::gpu::Gpu;
+
+/// A lock, and the folder that it is from.
+#[derive(Clone, Debug, Default)]
+pub struct Locked {
+    pub lock: Lock,
+    folder: Option<Folder>,
+    required: bool,
+}
+
+/// How a plan's questions were answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// By the lock, with a time or without.
+    pub known: usize,
+    /// By the cost model, as the lock has no entry, or one that is stale.
+    pub modelled: usize,
+    pub stale: usize,
+}
+
+impl Locked {
+    /// The lock in a folder, which may not exist yet. If it is `required`, it must answer every question.
+    pub fn open(path: impl Into<PathBuf>, required: bool) -> Result<Locked, Error> {
+        let folder = Folder::new(path);
+        Ok(Locked { lock: folder.load()?, folder: Some(folder), required })
+    }
+
+    /// Whether there is a folder.
+    pub fn folder(&self) -> Option<&Folder> {
+        self.folder.as_ref()
+    }
+
+    /// Writes the lock to its folder, if there is one.
+    pub fn save(&self) -> Result<(), Error> {
+        match &self.folder {
+            Some(folder) => Ok(folder.save(&self.lock)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Plans a model with the lock's answers.
+    pub fn plan(&self, gpu: Gpu, model: &Model) -> Result<(Plan<GpuCode>, Answers), Error> {
+        if self.folder.is_none() && self.lock.problems.is_empty() {
+            return Ok((gpu.plan(model)?, Answers::default()));
+        }
+        let problems: RefCell<BTreeMap<ProblemKey, LockError>> = RefCell::default();
+        let choose = |question: &Question| {
+            let key = key_of(gpu, question);
+            match self.lock.required(&key, question.problem.revision) {
+                Ok(entry) => Some(entry.variant.clone()),
+                Err(error) => {
+                    problems.borrow_mut().insert(key, error);
+                    None
+                }
+            }
+        };
+        let (plan, asked) = gpu.plan_tuned(model, Tuning { choose: &choose, variants: 0 })?;
+        let mut problems = problems.into_inner();
+        for (asked, variant) in asked.iter().filter_map(|a| a.refused.as_ref().map(|v| (a, v))) {
+            let problem = key_of(gpu, &asked.question);
+            problems.insert(problem.clone(), LockError::Unknown { problem, variant: variant.clone() });
+        }
+        let stale = problems.values().filter(|e| !matches!(e, LockError::Missing { .. })).count();
+        let (count, modelled) = (questions(gpu, &asked).len(), problems.len());
+        if let Some((_, first)) = problems.into_iter().next().filter(|_| self.required) {
+            return Err(match modelled - 1 {
+                0 => first.into(),
+                more => LockError::Several { first: Box::new(first), more }.into(),
+            });
+        }
+        Ok((plan, Answers { known: count.saturating_sub(modelled), modelled, stale }))
+    }
+
+    /// A target whose kernels have the machine code that the folder holds.
+    pub fn target(&self, gpu: Gpu) -> WithCubins<'_> {
+        let find = |target: &str, ptx: &str| match &self.folder {
+            Some(folder) => folder.cubin(target, ptx),
+            None => Ok(None),
+        };
+        WithCubins { gpu, find: Box::new(find) }
+    }
+
+    /// The entry of a problem, as long as it is none of older code.
+    pub fn entry(&self, key: &ProblemKey, revision: u32) -> Option<&Entry> {
+        self.lock.answer(key, revision).ok().flatten()
+    }
+}
+
+/// Distinct questions of a plan with the launches that they are about.
+pub fn questions(gpu: Gpu, asked: &[Asked]) -> BTreeMap<ProblemKey, Vec<&Asked>> {
+    let mut out: BTreeMap<ProblemKey, Vec<&Asked>> = BTreeMap::new();
+    for asked in asked {
+        out.entry(key_of(gpu, &asked.question)).or_default().push(asked);
+    }
+    out
+}
+
+/// What a lock calls a question.
+pub fn key_of(gpu: Gpu, question: &Question) -> ProblemKey {
+    let sizes: Vec<String> = question.sizes.iter().map(u64::to_string).collect();
+    let epilogue = question.epilogue.as_ref().map(|text| hash_of(text));
+    let epilogue = epilogue.as_ref().and_then(|hash| hash.get(..16)).unwrap_or("none");
+    ProblemKey {
+        target: gpu.name().to_string(),
+        family: question.family.to_string(),
+        key: format!("{}; sizes {}; epilogue {epilogue}", question.problem.text, sizes.join(" ")),
+    }
+}
+
+/// Machine code by target and PTX.
+pub type Find<'a> = Box<dyn Fn(&str, &str) -> Result<Option<Vec<u8>>, LockError> + Sync + 'a>;
+
+/// A GPU with machine code that was linked before.
+pub struct WithCubins<'a> {
+    pub gpu: Gpu,
+    pub find: Find<'a>,
+}
+
+impl GpuTarget<GpuCode> for WithCubins<'_> {
+    fn name(&self) -> &'static str {
+        self.gpu.name()
+    }
+
+    fn architecture(&self) -> program::Target {
+        self.gpu.architecture()
+    }
+
+    fn kernels(&self, code: &Code<GpuCode>) -> Result<Kernels, EmitError> {
+        let mut kernels = self.gpu.kernels(code)?;
+        let program::Target { capability, specific } = self.architecture();
+        for kernel in &mut kernels.launches {
+            let found = (self.find)(self.name(), &kernel.ptx);
+            let found = found.map_err(|e| EmitError::Target { target: self.name(), what: e.to_string() })?;
+            kernel.cubins =
+                found.map(|bytes| Cubin { capability, specific, bytes: Cow::Owned(bytes) }).into_iter().collect();
+        }
+        Ok(kernels)
+    }
+}
+
+/// Texts of a plan's kernels, each once, with their names; and whether the lock has machine code for them.
+pub fn kernel_texts(
+    plan: &Plan<GpuCode>,
+    target: &WithCubins<'_>,
+) -> Result<BTreeMap<String, (String, bool)>, EmitError> {
+    let mut out = BTreeMap::new();
+    for code in &plan.codes {
+        if emit::gpu::runs_on_host(code) {
+            continue;
+        }
+        for kernel in target.kernels(code)?.launches {
+            out.insert(kernel.ptx, (kernel.name, !kernel.cubins.is_empty()));
+        }
+    }
+    Ok(out)
+}
