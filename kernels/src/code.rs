@@ -75,8 +75,8 @@ pub enum Label {
 pub enum Second {
     /// The first derived constant: rows of the sum (`crossed`) or of the result, so many elements apart.
     Packed { crossed: bool, lead: u32 },
-    /// The second operand, dense.
-    Dense(Vec<Label>),
+    /// The second operand, its last dim contiguous.
+    Strided(Vec<Label>),
 }
 
 /// A variant of one of the families.

@@ -47,6 +47,11 @@ pub enum Argument {
     Size32(Dim),
     /// Multiplier and shift.
     Divisor(Dim),
+    /// Elements between neighbours along a dim of a read.
+    Stride {
+        read: usize,
+        dim: usize,
+    },
 }
 
 /// The launches of a claim's code with its epilogue. `operands` are the claim's operands and derived constants.
@@ -114,20 +119,19 @@ impl<'a> Sizes<'a> {
     fn row_count(&self) -> Dim {
         Dim::product(&(0..self.code.rows).map(|d| self.extent(Label::Row(d))).collect::<Vec<_>>())
     }
+}
 
-    /// Elements between neighbours along a dim of a dense operand; 0 along one that it does not have.
-    fn stride(&self, labels: &[Label], of: Label) -> Dim {
-        match labels.iter().position(|l| *l == of) {
-            Some(at) => Dim::product(&labels.iter().skip(at + 1).map(|l| self.extent(*l)).collect::<Vec<_>>()),
-            None => Dim::constant(0),
-        }
+/// Elements between neighbours along a dim of an operand; 0 along one that it does not have.
+fn stride(read: usize, labels: &[Label], of: Label) -> Argument {
+    match labels.iter().position(|l| *l == of) {
+        Some(dim) => Argument::Stride { read, dim },
+        None => Argument::Size64(Dim::constant(0)),
     }
+}
 
-    /// Elements between the rows in which an operand lies.
-    fn lead(&self, labels: &[Label], outer: Label) -> Dim {
-        let lead = if labels.last() == Some(&Label::Depth) { outer } else { Label::Depth };
-        self.stride(labels, lead)
-    }
+/// Elements between the rows in which an operand lies.
+fn lead(read: usize, labels: &[Label], outer: Label) -> Argument {
+    stride(read, labels, if labels.last() == Some(&Label::Depth) { outer } else { Label::Depth })
 }
 
 /// Whether the kernel of a code can be emitted.
@@ -147,7 +151,7 @@ fn problem(code: &ProductCode, finish: Finish) -> Product {
     let crossed = |labels: &[Label]| labels.last().is_some_and(|l| *l != Label::Depth);
     let (b_crossed, weights) = match &code.b {
         Second::Packed { crossed, .. } => (*crossed, true),
-        Second::Dense(labels) => (crossed(labels), false),
+        Second::Strided(labels) => (crossed(labels), false),
     };
     Product {
         input: code.input,
@@ -203,10 +207,10 @@ fn launch(sizes: &Sizes<'_>, kernel: TileKernel, sm: Sm) -> LoweredKernel {
 fn argument(sizes: &Sizes<'_>, role: &Role) -> Argument {
     let code = sizes.code;
     let second = |d: Option<u32>| match (&code.b, d) {
-        (Second::Packed { lead, .. }, None) => Dim::constant(i64::from(*lead)),
-        (Second::Packed { .. }, Some(_)) => Dim::constant(0),
-        (Second::Dense(labels), None) => sizes.lead(labels, Label::Column),
-        (Second::Dense(labels), Some(d)) => sizes.stride(labels, Label::Batch(d as usize)),
+        (Second::Packed { lead, .. }, None) => Argument::Size64(Dim::constant(i64::from(*lead))),
+        (Second::Packed { .. }, Some(_)) => Argument::Size64(Dim::constant(0)),
+        (Second::Strided(labels), None) => lead(1, labels, Label::Column),
+        (Second::Strided(labels), Some(d)) => stride(1, labels, Label::Batch(d as usize)),
     };
     let last_row = Label::Row(code.rows.saturating_sub(1));
     let pixels = || &sizes.extent(Label::Row(1)) * &sizes.extent(Label::Row(2));
@@ -218,10 +222,10 @@ fn argument(sizes: &Sizes<'_>, role: &Role) -> Argument {
         Role::Pointer(Tensor::Read(k)) => Argument::Read(*k as usize),
         Role::Pointer(Tensor::Write(k)) => Argument::Write(*k as usize),
         Role::Workspace => Argument::Workspace,
-        Role::BatchStride(Tensor::Read(0), d) => Argument::Size64(sizes.stride(&code.a, Label::Batch(*d as usize))),
-        Role::BatchStride(_, d) => Argument::Size64(second(Some(*d))),
-        Role::Lead(Tensor::Read(0)) => Argument::Size64(sizes.lead(&code.a, last_row)),
-        Role::Lead(_) => Argument::Size64(second(None)),
+        Role::BatchStride(Tensor::Read(0), d) => stride(0, &code.a, Label::Batch(*d as usize)),
+        Role::BatchStride(_, d) => second(Some(*d)),
+        Role::Lead(Tensor::Read(0)) => lead(0, &code.a, last_row),
+        Role::Lead(_) => second(None),
         Role::Rows | Role::RowCount => Argument::Size32(sizes.row_count()),
         Role::Columns => Argument::Size32(sizes.columns()),
         Role::Depth => Argument::Size32(sizes.depth()),

@@ -171,6 +171,7 @@ fn claimed_arg(arg: Argument) -> GpuArg {
         Argument::Size64(d) => GpuArg::Size64(d),
         Argument::Size32(d) => GpuArg::Size32(d),
         Argument::Divisor(d) => GpuArg::Divisor(d),
+        Argument::Stride { read, dim } => GpuArg::Stride { read, dim },
     }
 }
 

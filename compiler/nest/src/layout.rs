@@ -102,6 +102,14 @@ impl Access {
         self.block.is_none() && self.strides.iter().zip(&dense.strides).zip(shape).all(same)
     }
 
+    /// Whether all elements lie in the same places. Strides of extents of 1 do not count.
+    pub fn is_same(&self, other: &Access, shape: &[Dim]) -> bool {
+        let blocked = |d: usize| self.block.is_some_and(|b| b.dim == d);
+        let same = |(d, ((a, b), extent)): (usize, ((&Dim, &Dim), &Dim))| a == b || (extent.is(1) && !blocked(d));
+        let strides = self.strides.iter().zip(&other.strides).zip(shape).enumerate();
+        self.offset == other.offset && self.block == other.block && strides.into_iter().all(same)
+    }
+
     /// The address as a polynomial of indices.
     pub fn address(&self, index: &[Dim], symbols: &Symbols) -> Dim {
         let mut sum = self.offset.clone();

@@ -1,10 +1,10 @@
 //! Claims: parts of the graph that a kernel family offers to run.
 
-use graph::dim::Dim;
+use graph::dim::{Dim, Pred};
 use graph::graph::{Graph, NodeId, ValueId};
 use graph::symbol::Symbols;
 use graph::tensor::Tensor;
-use nest::layout::Layout;
+use nest::layout::{Access, Layout};
 
 use crate::facts::Facts;
 use crate::tuning::{Problem, Variant};
@@ -52,10 +52,40 @@ pub struct Site<'a> {
 pub enum Want {
     /// Row-major without gaps.
     Dense,
-    /// Any strides, no blocks; the claim reads them from the view. The last dim may have to be contiguous.
-    Strided { contiguous_last: bool },
+    /// Any strides, no blocks; the claim reads them from the view.
+    Strided(Strided),
     /// Exactly this layout.
     Layout(Layout),
+}
+
+/// What must be certain of the strides of an operand; else it is copied to be dense.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Strided {
+    /// Elements of the last dim lie next to each other.
+    pub contiguous_last: bool,
+    /// The offset and all strides but the last dim's are multiples of this, unless it is 0.
+    pub multiple: i64,
+    /// Dims that can be walked as one with the dim behind them.
+    pub merged: Vec<usize>,
+}
+
+impl Strided {
+    /// Whether a view is certainly so.
+    pub fn fits(&self, access: &Access, shape: &[Dim], symbols: &Symbols) -> bool {
+        let one = |d: usize| shape.get(d).is_some_and(|e| e.is(1));
+        let stride = |d: usize| access.strides.get(d);
+        let last = shape.len().wrapping_sub(1);
+        let contiguous = stride(last).is_none_or(|s| s.is(1)) || one(last);
+        let unit = Dim::constant(self.multiple);
+        let aligned = |size: &Dim| symbols.prove(&Pred::Divides(unit.clone(), size.clone())) == Some(true);
+        let outer = (0..last.min(shape.len())).filter(|d| !one(*d)).filter_map(stride);
+        let multiples = self.multiple <= 1 || outer.chain([&access.offset]).all(aligned);
+        let together = self.merged.iter().all(|d| match (stride(*d), stride(d + 1), shape.get(d + 1)) {
+            (Some(outer), Some(inner), Some(extent)) => one(*d) || *outer == inner * extent,
+            _ => false,
+        });
+        access.block.is_none() && (contiguous || !self.contiguous_last) && multiples && together
+    }
 }
 
 /// An operand of a claim.
@@ -95,4 +125,31 @@ pub struct Claim<C> {
     /// Estimated cost in nanoseconds of one core or one GPU at typical sizes.
     pub cost: f64,
     pub code: C,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(shape: &[i64], strides: &[i64], offset: i64, want: &Strided, expected: bool) {
+        let dims = |values: &[i64]| values.iter().map(|v| Dim::constant(*v)).collect::<Vec<_>>();
+        let access = Access { offset: Dim::constant(offset), strides: dims(strides), block: None };
+        assert_eq!(want.fits(&access, &dims(shape), &Symbols::default()), expected, "{strides:?} + {offset}");
+    }
+
+    #[test]
+    fn strides_that_fit() {
+        let any = Strided::default();
+        check(&[4, 6], &[1, 4], 3, &any, true);
+        let rows = Strided { contiguous_last: true, multiple: 8, merged: Vec::new() };
+        check(&[4, 6], &[16, 1], 8, &rows, true);
+        check(&[4, 6], &[12, 1], 8, &rows, false);
+        check(&[4, 6], &[16, 1], 4, &rows, false);
+        check(&[4, 6], &[16, 2], 0, &rows, false);
+        check(&[1, 6], &[3, 1], 0, &rows, true);
+        let merged = Strided { merged: vec![0], ..Strided::default() };
+        check(&[2, 3, 4], &[24, 8, 1], 0, &merged, true);
+        check(&[2, 3, 4], &[32, 8, 1], 0, &merged, false);
+        check(&[1, 3, 4], &[0, 8, 1], 0, &merged, true);
+    }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use graph::dim::Dim;
 use graph::expr::{Expr, UnOp};
 use graph::graph::{Graph, NodeId, ValueId};
-use graph::node::{Compute, Const, Op};
+use graph::node::{Compute, Const, Node, Op};
 use graph::symbol::Symbols;
 use nest::fuse::Fused;
 
@@ -116,9 +116,37 @@ pub fn grow(
             tainted.extend(node.results.iter());
         }
     }
+    drop_widening(graph, facts, &mut members);
     let mut group = Group { claim, roots: roots.to_vec(), members, stored: Vec::new() };
     group.stored = stored(graph, facts, &group, results);
     group
+}
+
+/// Drops members that only widen what the group has, for Computes outside: these read the narrow value and widen it themselves.
+fn drop_widening(graph: &Graph, facts: &Facts, members: &mut Vec<NodeId>) {
+    for position in (0..members.len()).rev() {
+        let Some((id, node)) = members.get(position).and_then(|id| Some((*id, graph.node(*id)?))) else { continue };
+        let [result] = node.results[..] else { continue };
+        let is_compute = |r: &NodeId| graph.node(*r).is_some_and(|n| matches!(n.op, Op::Compute(_)));
+        let readers = facts.readers(result);
+        let outside = readers.iter().all(|r| is_compute(r) && !members.contains(r));
+        if is_widening(node) && outside && !facts.is_output(result) {
+            members.retain(|m| *m != id);
+        }
+    }
+}
+
+/// Whether a Compute does nothing but to cast an operand to more bits.
+fn is_widening(node: &Node) -> bool {
+    let Op::Compute(compute) = &node.op else { return false };
+    let [out] = compute.outs[..] else { return false };
+    match compute.exprs.get(out) {
+        Some(Expr::Cast { to, value, .. }) => {
+            let load = matches!(compute.exprs.get(*value), Some(Expr::Load { or: None, .. }));
+            load && to.bits() > compute.exprs.dtype(*value).bits()
+        }
+        _ => false,
+    }
 }
 
 /// Values of a group that are outputs or read outside of it.

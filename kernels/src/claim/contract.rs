@@ -8,8 +8,7 @@ use graph::dim::Dim;
 use graph::graph::NodeId;
 use graph::region::contract::Contract;
 use graph::symbol::Symbols;
-use nest::layout::Layout;
-use plan::claim::{Claim, ClaimOperand, Claimant, Derived, Site, Want};
+use plan::claim::{Claim, ClaimOperand, Claimant, Derived, Site, Strided, Want};
 use plan::tuning::{self, Problem};
 
 use crate::claim::variants::{self, choose};
@@ -105,11 +104,16 @@ fn claim(device: &Device, site: &Site<'_>, seed: NodeId) -> Option<Claim<GpuCode
         Input::Tf32 if a_crossed || (b_crossed && !constant) => Input::F32,
         other => other,
     };
-    let dense = |rank: usize| Want::Layout(Layout::dense(rank));
-    let mut operands = vec![ClaimOperand { value: *a, want: dense(ta.shape.len()) }];
-    let mut derived = Vec::new();
     let bytes = input.bytes();
+    // Chunks begin at multiples of their size; the rows are walked as one.
+    let strided = |chunk: u32, merged: Vec<usize>| {
+        Want::Strided(Strided { contiguous_last: true, multiple: i64::from(chunk / bytes), merged })
+    };
     let a_chunk = narrowed(input, chunk(site.symbols, ta.shape.last()?, bytes));
+    let merged = a_labels.iter().enumerate().filter(|(_, l)| matches!(l, Label::Row(d) if d + 1 < rows.len()));
+    let merged = merged.map(|(dim, _)| dim).collect();
+    let mut operands = vec![ClaimOperand { value: *a, want: strided(a_chunk, merged) }];
+    let mut derived = Vec::new();
     let (second, b_chunk) = if constant {
         let at = |l: &char| lb.iter().position(|x| x == l);
         let crossed = input == Input::F32;
@@ -117,8 +121,9 @@ fn claim(device: &Device, site: &Site<'_>, seed: NodeId) -> Option<Claim<GpuCode
         derived.push(Derived { name: "packed".to_string(), graph, inputs: vec![*b] });
         (Second::Packed { crossed, lead }, 16)
     } else {
-        operands.push(ClaimOperand { value: *b, want: dense(tb.shape.len()) });
-        (Second::Dense(b_labels), narrowed(input, chunk(site.symbols, tb.shape.last()?, bytes)))
+        let b_chunk = narrowed(input, chunk(site.symbols, tb.shape.last()?, bytes));
+        operands.push(ClaimOperand { value: *b, want: strided(b_chunk, Vec::new()) });
+        (Second::Strided(b_labels), b_chunk)
     };
     let mut sizes: Vec<Dim> = batch.iter().chain(&rows).map(extent).collect::<Option<_>>()?;
     let batches = Dim::product(sizes.iter().take(batch.len()));

@@ -98,7 +98,7 @@ fn text(code: &ProductCode) -> String {
     let second = match &code.b {
         Second::Packed { crossed: true, .. } => "packed-crossed".to_string(),
         Second::Packed { crossed: false, .. } => "packed".to_string(),
-        Second::Dense(list) => labels(list),
+        Second::Strided(list) => labels(list),
     };
     let size = |name: &str, size: Option<u32>| size.map_or_else(String::new, |v| format!(" {name}{v}"));
     format!(

@@ -9,7 +9,7 @@ use graph::text::cursor::Cursor;
 use graph::text::lexer::quote;
 use graph::ty::{TensorType, Type};
 use nest::layout::Layout;
-use plan::claim::{Claim, ClaimOperand, Claimant, Derived, Site, Want};
+use plan::claim::{Claim, ClaimOperand, Claimant, Derived, Site, Strided, Want};
 use plan::text::CodeText;
 
 /// The name of the family.
@@ -95,7 +95,7 @@ impl Claimant for Direct {
 
     fn claims(&self, site: &Site<'_>, seed: NodeId) -> Vec<Claim<TestCode>> {
         let Some((node, _)) = region(site, seed, "test_twice") else { return Vec::new() };
-        let offer = claim(node, seed, DIRECT, &Want::Strided { contiguous_last: true });
+        let offer = claim(node, seed, DIRECT, &Want::Strided(Strided { contiguous_last: true, ..Strided::default() }));
         vec![Claim { epilogue: false, workspace: Dim::constant(100), ..offer }]
     }
 }

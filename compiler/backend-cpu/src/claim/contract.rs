@@ -8,7 +8,7 @@ use graph::dim::Dim;
 use graph::dtype::DType;
 use graph::graph::NodeId;
 use graph::region::contract::Contract;
-use plan::claim::{Claim, ClaimOperand, Claimant, Derived, Site, Want};
+use plan::claim::{Claim, ClaimOperand, Claimant, Derived, Site, Strided, Want};
 
 use crate::claim::{cost, f32_shape, pack, region_at};
 use crate::code::{CpuCode, GemmB, GemmCode};
@@ -75,7 +75,7 @@ fn claim(site: &Site<'_>, seed: NodeId) -> Option<Claim<CpuCode>> {
         value: *a,
         want: match a_row {
             None => Want::Dense,
-            Some(_) => Want::Strided { contiguous_last: k_last },
+            Some(_) => Want::Strided(Strided { contiguous_last: k_last, ..Strided::default() }),
         },
     }];
     let mut derived = Vec::new();
@@ -87,7 +87,7 @@ fn claim(site: &Site<'_>, seed: NodeId) -> Option<Claim<CpuCode>> {
         derived.push(Derived { name: "packed".to_string(), graph, inputs: vec![*b] });
         GemmB::Packed
     } else {
-        operands.push(ClaimOperand { value: *b, want: Want::Strided { contiguous_last: false } });
+        operands.push(ClaimOperand { value: *b, want: Want::Strided(Strided::default()) });
         let panels = site.symbols.ceil_div(&n_extent, &sixteen);
         workspace = &Dim::product([&panels, &k_extent, &sixteen]) * &four;
         GemmB::Strided { k: bk, n: bn }

@@ -110,11 +110,9 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         match want {
             Want::Layout(layout) => self.in_layout(state, value, Some(layout)),
             Want::Dense => self.in_layout(state, value, None),
-            Want::Strided { contiguous_last } => {
+            Want::Strided(strided) => {
                 let view = self.view(state, value)?;
-                let last =
-                    view.access.strides.last().is_none_or(|s| s.is(1)) || view.shape.last().is_some_and(|d| d.is(1));
-                let fits = view.access.block.is_none() && (last || !contiguous_last);
+                let fits = strided.fits(&view.access, &view.shape, &self.symbols);
                 if fits { Ok(view) } else { self.in_layout(state, value, None) }
             }
         }

@@ -138,7 +138,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         let fits = match layout {
             Some(layout) => {
                 let wanted = layout.access(&view.shape, &self.symbols);
-                view.access == wanted
+                view.access.is_same(&wanted, &view.shape)
             }
             None => view.access.is_dense(&view.shape),
         };
