@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use graph::dim::{Dim, SymId};
 use graph::expr::{Expr, Exprs, Leaves};
 use graph::graph::{Graph, ValueId};
-use graph::node::{If, Loop, Node, Scan};
+use graph::node::{Const, If, Loop, Node, Op, Scan};
 use graph::symbol::SymSource;
+use graph::tensor::Tensor;
 use graph::ty::{TensorType, Type};
 use nest::fuse::Fused;
 
@@ -168,7 +169,10 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         let (Some(limit), Some(condition)) = (node.operands.first(), node.operands.get(1)) else {
             return Err(malformed("fewer than two operands"));
         };
-        let counter = self.counter(None);
+        // What the shapes tell need not be read back.
+        let trip = known_trip(state.graph, *limit).map(|trip| self.symbols.max(&trip, &Dim::constant(0)));
+        let steady = is_steady(state.graph, *condition, body);
+        let counter = self.counter(trip.as_ref());
         let limit = self.view(state, *limit)?;
         let flag = self.carried(state, *condition, &Type::tensor(graph::dtype::DType::Bool, []))?;
         let mut views = BTreeMap::new();
@@ -207,11 +211,15 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             targets.push(Some(Self::stacked(&whole, &slice.shape, counter)));
         }
         let (mut block, outputs) = self.plan_block(body, views, &known, &targets)?;
-        let count_step = self.write_counter(counter, &number)?;
-        block.steps.insert(0, count_step);
-        let mut all = vec![flag.clone()];
+        if body.inputs.first().is_some_and(|input| is_read(body, *input)) {
+            let count_step = self.write_counter(counter, &number)?;
+            block.steps.insert(0, count_step);
+        }
+        // A condition that holds for ever is not handed on.
+        let mut all = if steady { Vec::new() } else { vec![flag.clone()] };
         all.extend(states.iter().cloned());
-        let carry = self.carry(&mut block, &outputs[..all.len().min(outputs.len())], &all);
+        let handed = outputs.get(usize::from(steady)..).unwrap_or(&[]);
+        let carry = self.carry(&mut block, &handed[..all.len().min(handed.len())], &all);
         let mut next = Vec::new();
         for k in 0..looped.carried {
             let (Some(input), Some(output)) = (body.inputs.get(1 + k), body.outputs.get(1 + k)) else { continue };
@@ -222,9 +230,9 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         let count = self.counter(None);
         let step = LoopStep {
             counter,
-            trip: None,
-            limit: Some(limit),
-            condition: Some(flag),
+            limit: trip.is_none().then_some(limit),
+            trip,
+            condition: (!steady).then_some(flag),
             first,
             body: block,
             carry,
@@ -338,6 +346,43 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         state.known.extend(node.binds.iter());
         Ok(())
     }
+}
+
+/// More iterations than this are no count but the absence of one.
+const MOST_ITERATIONS: i64 = 1 << 31;
+
+/// The number of iterations that a scalar names, where it follows from sizes.
+fn known_trip(graph: &Graph, limit: ValueId) -> Option<Dim> {
+    known_scalar(graph, limit).filter(|trip| trip.as_const().is_none_or(|count| count < MOST_ITERATIONS))
+}
+
+/// Whether a loop's condition holds at first and is never changed.
+fn is_steady(graph: &Graph, condition: ValueId, body: &Graph) -> bool {
+    let holds = |graph: &Graph, value: ValueId| known_scalar(graph, value).is_some_and(|value| value.is(1));
+    let next = body.outputs.first();
+    holds(graph, condition) && next.is_some_and(|next| holds(body, *next) || body.inputs.get(1) == Some(next))
+}
+
+/// What an integer or truth value is, where it is a constant or follows from sizes.
+fn known_scalar(graph: &Graph, value: ValueId) -> Option<Dim> {
+    if let Some([known]) = graph.value(value)?.contents.as_deref() {
+        return Some(known.clone());
+    }
+    let constant = |tensor: &Tensor| match tensor.to_i64s().as_slice() {
+        [known] => Some(Dim::constant(*known)),
+        _ => None,
+    };
+    let node = graph.nodes.iter().find(|node| node.results.contains(&value))?;
+    match &node.op {
+        Op::Const(Const::Inline(tensor)) => constant(tensor),
+        Op::Const(Const::Splat(scalar)) => constant(&Tensor::scalar(*scalar)),
+        _ => None,
+    }
+}
+
+/// Whether anything in a body uses one of its inputs.
+fn is_read(body: &Graph, input: ValueId) -> bool {
+    body.outputs.contains(&input) || body.nodes.iter().any(|node| node.operands.contains(&input))
 }
 
 /// For every extent of `to` that is a symbol of `fresh`: the symbol and the extent of `from` at the same place.
