@@ -13,7 +13,7 @@
 //!
 //! - [`compiler`]: import, plan, emit. [`cpu`]: the CPU target as emission sees it. [`golden`]: values for the crate's test.
 //! - [`inspect`], [`verify`], [`bench`]: the subcommands. [`crate_run`]: builds crates and runs them. [`compare`]: errors.
-//! - [`target`], [`planned`]: what a model is compiled for, and its plans. [`gpu`]: GPU targets. [`in_process`], [`host`]: running a plan on a GPU without a crate.
+//! - [`target`], [`planned`]: what a model is compiled for, and its plans. [`gpu`]: GPU targets. [`in_process`], [`host`], [`soak`]: running a plan on a GPU without a crate.
 //! - [`locked`]: a lock folder in use. [`tuning`]: how its answers are found, on [`trial`]'s device. [`linked`]: its machine code.
 //! - [`render`], [`progress`]: what is shown.
 
@@ -37,6 +37,7 @@ pub mod progress;
 pub mod render;
 pub mod report;
 pub mod samples;
+pub mod soak;
 pub mod target;
 pub mod trial;
 pub mod tuning;

@@ -57,9 +57,8 @@ enum Command {
         /// precisions (tf32 2e-3, f16 1e-2, bf16 5e-2).
         #[arg(long, value_name = "ERROR")]
         tolerance: Option<f64>,
-        /// Without a crate, on this machine's GPU.
-        #[arg(long)]
-        in_process: bool,
+        #[command(flatten)]
+        way: InProcess,
         #[command(flatten)]
         lock: LockOptions,
     },
@@ -107,6 +106,36 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+}
+
+/// How `verify` runs a model without a crate.
+#[derive(Debug, Args)]
+struct InProcess {
+    /// Without a crate, on this machine's GPU.
+    #[arg(long)]
+    in_process: bool,
+    /// Also with intermediate values that are NaN before they are written and share no memory: results must be equal.
+    #[arg(long, requires = "in_process")]
+    poison: bool,
+    /// So many inferences more, which must give equal results and take no more memory.
+    #[arg(long, value_name = "COUNT", default_value_t = 0, requires = "in_process")]
+    repeat: usize,
+    /// Sessions that --repeat uses, each on a thread of its own.
+    #[arg(long, value_name = "COUNT", default_value_t = 4, requires = "in_process")]
+    sessions: usize,
+    /// Writes inputs and outputs of every case to this folder, as programs of generated crates read and write them.
+    #[arg(long, value_name = "FOLDER", requires = "in_process")]
+    save: Option<PathBuf>,
+}
+
+impl InProcess {
+    fn way(self) -> verify::Way {
+        let InProcess { in_process, poison, repeat, sessions, save } = self;
+        match in_process {
+            true => verify::Way::InProcess(verify::InProcess { poison, repeat, sessions, save }),
+            false => verify::Way::Crate,
+        }
+    }
 }
 
 /// The model and how to import it.
@@ -235,12 +264,11 @@ fn run(command: Command) -> Result<u8, Error> {
                 Err(problems) => Err(problems.into()),
             }
         }
-        Command::Verify { model, data, tolerance, in_process, lock } => {
-            let way = if in_process { verify::Way::InProcess } else { verify::Way::Crate };
+        Command::Verify { model, data, tolerance, way, lock } => {
             let compiler = lock.compiler_if_asked(model.compiler()?, &model.model, &model.target)?;
-            let lines = verify::verify(&compiler, &data, tolerance, way)?;
-            show(&verify::table(&lines));
-            Ok(u8::from(lines.iter().any(|l| !l.passed)))
+            let outcome = verify::verify(&compiler, &data, tolerance, &way.way())?;
+            show(&outcome.text());
+            Ok(u8::from(!outcome.passed()))
         }
         Command::Bench { model, json, seconds, threads, in_process, lock } => {
             let compiler = lock.compiler_if_asked(model.compiler()?, &model.model, &model.target)?;

@@ -8,9 +8,11 @@ use runtime_min::gpu::options::EngineOptions;
 use crate::compare::{Distance, distance, tolerance_of};
 use crate::compiler::{Compiled, Compiler};
 use crate::crate_run::CrateRun;
+use crate::datums;
 use crate::error::Error;
 use crate::in_process;
 use crate::progress::Progress;
+use crate::soak;
 
 /// One set of inputs with the outputs that are expected.
 pub struct Case {
@@ -25,23 +27,39 @@ pub struct Line {
     pub case: String,
     pub output: String,
     pub distance: Result<Distance, String>,
+    /// Hash of the output's bits: equal for equal results, whatever way the model was run.
+    pub bits: String,
     pub passed: bool,
 }
 
 /// How a model is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// As a crate that cargo builds.
     Crate,
     /// On this machine's GPU, without a crate.
-    InProcess,
+    InProcess(InProcess),
+}
+
+/// What is done beside comparing, where a model runs in process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InProcess {
+    /// Runs every case once more with intermediate values that are NaN before they are written and share no memory; results
+    /// must be equal bit for bit.
+    pub poison: bool,
+    /// Inferences after the comparison, which must give the same bits and take no more memory.
+    pub repeat: usize,
+    /// Sessions, each on a thread of its own, that these are shared among.
+    pub sessions: usize,
+    /// Writes inputs and outputs of every case there, as the programs of generated crates read and write them.
+    pub save: Option<PathBuf>,
 }
 
 /// Sets of random inputs where there are no test data.
 const RANDOM_CASES: u64 = 2;
 
 /// Runs every case through the built crate, or in process. With `limit`, that is the greatest relative L2 error instead of what its dtype and the precision allow.
-pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>, way: Way) -> Result<Vec<Line>, Error> {
+pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>, way: &Way) -> Result<Outcome, Error> {
     let compiled = compiler.compile()?;
     let progress = Progress::start("reading test data");
     let mut cases = Vec::new();
@@ -52,6 +70,8 @@ pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>, way: Wa
         progress.next("running the evaluator");
         cases = random_cases(&compiled)?;
     }
+    let outputs = compiled.plans.outputs().len();
+    let mut engine = None;
     let mut run: Box<dyn FnMut(&[Datum]) -> Result<Vec<Datum>, Error>> = match way {
         Way::Crate => {
             progress.next("writing the crate");
@@ -61,15 +81,17 @@ pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>, way: Wa
             run.build()?;
             Box::new(move |inputs| run.answer(inputs))
         }
-        Way::InProcess => {
+        Way::InProcess(_) => {
             progress.next("loading the program");
-            let mut session = in_process::open(&compiled.plans, &compiled.lock, EngineOptions::default())?.session()?;
-            let outputs = compiled.plans.outputs().len();
+            let loaded = in_process::open(&compiled.plans, &compiled.lock, EngineOptions::default())?;
+            let mut session = loaded.session()?;
+            engine = Some(loaded);
             Box::new(move |inputs| in_process::run(&mut session, outputs, inputs))
         }
     };
     progress.next("running the cases");
     let mut lines = Vec::new();
+    let mut known = Vec::new();
     for case in &cases {
         let found = run(&case.inputs)?;
         for (position, expected) in case.expected.iter().enumerate() {
@@ -80,23 +102,94 @@ pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>, way: Wa
             };
             let bound = limit.unwrap_or_else(|| tolerance_of(expected, compiled.precision));
             let passed = outcome.as_ref().is_ok_and(|d| d.relative_l2 <= bound);
-            lines.push(Line { case: case.name.clone(), output, distance: outcome, passed });
+            let bits = found.get(position).map_or_else(String::new, bits);
+            lines.push(Line { case: case.name.clone(), output, distance: outcome, bits, passed });
+        }
+        known.push((case.inputs.clone(), found));
+    }
+    let mut checks = Vec::new();
+    if let (Way::InProcess(more), Some(engine)) = (way, &engine) {
+        if let Some(folder) = &more.save {
+            save(folder, &known)?;
+        }
+        if more.poison {
+            progress.next("running with poison");
+            let poisoned = in_process::open(&compiled.plans, &compiled.lock, EngineOptions::default().with_poison())?;
+            let mut session = poisoned.session()?;
+            for ((inputs, expected), case) in known.iter().zip(&cases) {
+                let same = bits_of(&in_process::run(&mut session, outputs, inputs)?) == bits_of(expected);
+                let what = if same { "equal results" } else { "OTHER results" };
+                checks.push(Check { text: format!("{}: {what} with poison", case.name), passed: same });
+            }
+        }
+        if more.repeat > 0 {
+            progress.next("repeating");
+            checks.push(soak::soak(engine, &known, more.sessions.max(1), more.repeat)?);
         }
     }
     progress.end();
-    Ok(lines)
+    Ok(Outcome { lines, checks })
+}
+
+/// What a verification found.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub lines: Vec<Line>,
+    pub checks: Vec<Check>,
+}
+
+/// Something else that was checked, in words.
+#[derive(Clone, Debug)]
+pub struct Check {
+    pub text: String,
+    pub passed: bool,
+}
+
+impl Outcome {
+    pub fn passed(&self) -> bool {
+        self.lines.iter().all(|line| line.passed) && self.checks.iter().all(|check| check.passed)
+    }
+
+    /// A table, and a line for each check.
+    pub fn text(&self) -> String {
+        let checks = self.checks.iter().map(|c| format!("{}{}\n", c.text, if c.passed { "" } else { "  FAILED" }));
+        table(&self.lines) + &checks.collect::<String>()
+    }
+}
+
+/// A hash of a value's bits.
+fn bits(value: &Datum) -> String {
+    bits_of(std::slice::from_ref(value))
+}
+
+/// A hash of several values' bits.
+pub(crate) fn bits_of(values: &[Datum]) -> String {
+    blake3::hash(&datums::to_bytes(values)).to_hex().chars().take(16).collect()
+}
+
+fn save(folder: &Path, known: &[(Vec<Datum>, Vec<Datum>)]) -> Result<(), Error> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
+    for (k, (inputs, outputs)) in known.iter().enumerate() {
+        for (kind, values) in [("inputs", inputs), ("outputs", outputs)] {
+            let path = folder.join(format!("{kind}_{k}.bin"));
+            std::fs::write(&path, datums::to_bytes(values)).map_err(|e| Error::file(&path, e))?;
+        }
+    }
+    Ok(())
 }
 
 /// The lines as a table.
 pub fn table(lines: &[Line]) -> String {
-    let mut out = format!("{:<24} {:<24} {:>11} {:>11} {:>11}\n", "data", "output", "max abs", "rel L2", "max ULP");
+    let head = ["data", "output", "max abs", "rel L2", "max ULP", "bits"];
+    let [data, output, abs, l2, ulp, bits] = head;
+    let mut out = format!("{data:<24} {output:<24} {abs:>11} {l2:>11} {ulp:>11}  {bits}\n");
     for line in lines {
         let mark = if line.passed { "" } else { "  FAILED" };
         let values = match &line.distance {
             Ok(d) => format!("{:>11.3e} {:>11.3e} {:>11.1}", d.max_abs, d.relative_l2, d.max_ulp),
             Err(what) => what.clone(),
         };
-        out.push_str(&format!("{:<24} {:<24} {values}{mark}\n", line.case, line.output));
+        out.push_str(&format!("{:<24} {:<24} {values}  {}{mark}\n", line.case, line.output, line.bits));
     }
     out
 }
