@@ -1,5 +1,6 @@
 //! Builds a crate in a folder of its own and runs programs of it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -15,6 +16,8 @@ const RUNNER: &str = include_str!("crate_run/runner.rs.txt");
 /// A crate under a temporary folder, removed when dropped.
 pub struct CrateRun {
     folder: PathBuf,
+    /// Variables of the programs that it runs.
+    variables: Vec<(&'static str, OsString)>,
 }
 
 impl CrateRun {
@@ -28,9 +31,20 @@ impl CrateRun {
             let file = runtime_min::sources::file(path).map(|f| f.text).unwrap_or_default();
             files.insert(format!("examples/answer/{path}"), Contents::text(file));
         }
-        let run = CrateRun { folder };
+        let run = CrateRun { folder, variables: Vec::new() };
         write_files(&run.folder, &files)?;
         Ok(run)
+    }
+
+    /// Sets a variable for the programs of the crate.
+    pub fn variable(mut self, name: &'static str, value: impl Into<OsString>) -> CrateRun {
+        self.variables.push((name, value.into()));
+        self
+    }
+
+    /// The crate's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Compiles everything that [`CrateRun::answer`] and [`CrateRun::bench`] run.
@@ -43,7 +57,9 @@ impl CrateRun {
         let (given, wanted) = (self.folder.join("inputs.bin"), self.folder.join("outputs.bin"));
         std::fs::write(&given, datums::to_bytes(inputs)).map_err(|e| Error::file(&given, e))?;
         let program = self.folder.join("target/release/examples/answer");
-        let output = Command::new(&program).arg(&given).arg(&wanted).output().map_err(|e| Error::file(&program, e))?;
+        let mut command = Command::new(&program);
+        command.arg(&given).arg(&wanted).envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let output = command.output().map_err(|e| Error::file(&program, e))?;
         checked("answer", output)?;
         let bytes = std::fs::read(&wanted).map_err(|e| Error::file(&wanted, e))?;
         datums::from_bytes(&bytes)

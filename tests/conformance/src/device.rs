@@ -3,8 +3,9 @@
 
 use graph::datum::Datum;
 use graph::graph::Model;
-use onnx2crate::gpu::Gpu;
+use onnx2crate::gpu::{Gpu, GpuCode};
 use onnx2crate::in_process;
+use plan::plan::Plan;
 use ptx::Sm;
 use ptx_emu::{Device, Launch, Module};
 use runtime_min::gpu::driver::Address;
@@ -68,10 +69,15 @@ impl Executor for Emulator {
 pub fn run(model: &Model, inputs: &[Datum], sm: Sm, families: bool) -> Result<Vec<Datum>, String> {
     let gpu = Gpu { sm };
     let plan = if families { gpu.plan(model) } else { gpu.plan_generic(model) };
-    let plan = plan.map_err(|e| format!("plan: {e}"))?;
+    run_plan(&plan.map_err(|e| format!("plan: {e}"))?, inputs, sm)
+}
+
+/// Runs a plan on an emulated device of its architecture.
+pub fn run_plan(plan: &Plan<GpuCode>, inputs: &[Datum], sm: Sm) -> Result<Vec<Datum>, String> {
+    let gpu = Gpu { sm };
     let script = Script { capability: sm.number() as i32, ..Script::default() };
     let driver = StandIn::new(Box::new(Emulator::default()), script);
-    let engine = in_process::load(driver.table(), &plan, &gpu, EngineOptions::default());
+    let engine = in_process::load(driver.table(), plan, &gpu, EngineOptions::default());
     let engine = engine.map_err(|e| format!("load: {e}"))?;
     let mut session = engine.session().map_err(|e| format!("session: {e}"))?;
     in_process::run(&mut session, plan.outputs.len(), inputs).map_err(|e| {

@@ -59,9 +59,12 @@ const EDGES: &[(&str, &[&str])] = &[
             "emit",
             "onnx2crate",
             "runtime-min",
+            "stand-in-driver",
         ],
     ),
     ("gpu-checks", &["ptx-emu", "runtime-min"]),
+    // The file that lists the driver's functions is compiled into both.
+    ("stand-in-driver", &["gpu-checks", "runtime-min"]),
     ("onnx-proto", &[]),
     // Nothing of ours: what checks the printed PTX must not share a mistake with it.
     ("ptx-emu", &[]),

@@ -15,8 +15,8 @@ const LONG: &[(&str, &str)] =
 /// Names that say nothing.
 const NAMES: [&str; 6] = ["utils.rs", "util.rs", "common.rs", "helpers.rs", "helper.rs", "misc.rs"];
 
-/// Where `unsafe` may stand beside `runtime-min`.
-const UNSAFE: [&str; 1] = ["compiler/onnx/src/mapped.rs"];
+/// Where `unsafe` may stand beside `runtime-min`: a mapped file, and the symbols of a library that only tests load.
+const UNSAFE: [&str; 2] = ["compiler/onnx/src/mapped.rs", "tests/stand-in-driver/src/lib.rs"];
 
 /// Printers, verifiers, evaluators and lowerings: a new case of a closed set must not slip through them.
 const EXHAUSTIVE: &[&str] = &[

@@ -5,7 +5,7 @@ use graph::ty::Type;
 use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use crate::api::{Api, Given, GivenKind};
+use crate::api::{Api, Given, GivenKind, constant};
 use crate::plan_file::is_tensor;
 
 impl<C> Api<'_, '_, C> {
@@ -52,6 +52,7 @@ impl<C> Api<'_, '_, C> {
         let by_position = self.print_gpu_by_position();
         let enqueue = self.print_enqueue();
         let resize = self.print_resize();
+        let prepare = self.print_prepare();
         let inputs_mut = self.print_inputs_mut_method();
         let fill = self.print_fill();
         let inputs_name = if given.is_empty() { quote!(_inputs) } else { quote!(inputs) };
@@ -89,6 +90,7 @@ impl<C> Api<'_, '_, C> {
 
                 #inputs_mut
                 #resize
+                #prepare
                 #by_position
                 #fill
                 #enqueue
@@ -114,6 +116,39 @@ impl<C> Api<'_, '_, C> {
                 pub fn timeline(&mut self) -> Result<Vec<StepTime>, Error> {
                     self.session.timeline()
                 }
+            }
+        }
+    }
+
+    /// The method that makes graphs for sizes; none where there is but one shape, which sessions begin with.
+    fn print_prepare(&self) -> TokenStream {
+        if self.newtypes.is_empty() {
+            return TokenStream::new();
+        }
+        let mut shapes = Vec::new();
+        for port in &self.inputs {
+            let shape = port.border.ty.as_tensor().map_or(&[][..], |t| t.shape.as_slice());
+            let mut extents = Vec::new();
+            for dim in shape {
+                extents.push(match dim.as_symbol().filter(|id| self.newtypes.iter().any(|(known, _)| known == id)) {
+                    Some(id) => {
+                        let field = self.cx.sizes.field(id);
+                        quote!(#field.0)
+                    }
+                    None => constant(dim),
+                });
+            }
+            shapes.push(quote!(&[#(#extents),*]));
+        }
+        let params = self.newtypes.iter().map(|(id, name)| {
+            let field = self.cx.sizes.field(*id);
+            quote!(#field: #name)
+        });
+        quote! {
+            /// Makes memory and graphs ready for these sizes: calls of them take nothing from the system, and are launched at
+            /// once.
+            pub fn prepare(&mut self, #(#params),*) -> Result<(), Error> {
+                self.session.prepare(&[#(#shapes),*])
             }
         }
     }
