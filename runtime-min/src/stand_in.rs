@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::gpu::driver::{Address, DriverTable};
 use crate::gpu::kernel_calls::LaunchShape;
 
-pub use world::{Counts, Leaks};
+pub use world::{Counts, Leaks, in_driver};
 
 /// A device: memory and kernels.
 pub trait Executor: Send {
@@ -89,6 +89,8 @@ pub struct Script {
     /// CTAs that a multiprocessor holds.
     pub resident: i32,
     pub memory: usize,
+    /// Whether the device's memory is the host's.
+    pub integrated: bool,
     pub version: i32,
     /// Whether a capture tells its nodes.
     pub tells_nodes: bool,
@@ -104,6 +106,7 @@ impl Default for Script {
             shared_limit: 232_448,
             resident: 2,
             memory: 1 << 30,
+            integrated: false,
             version: 13_020,
             tells_nodes: true,
         }

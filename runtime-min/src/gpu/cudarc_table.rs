@@ -14,8 +14,9 @@ use super::super::error::DeviceError;
 use super::driver::{
     Address, Code, ContextHandle, DeviceId, DriverTable, EventHandle, FunctionHandle, GraphExecHandle, GraphHandle,
     GraphNodeHandle, KernelNodeParams, Later, LaunchConfig, LinkHandle, Memcpy3d, MemsetParams, ModuleHandle,
-    StreamHandle, TensorMapBytes, driver_functions,
+    StreamHandle, TensorMapBytes,
 };
+use super::driver_functions::driver_functions;
 
 /// The least version of the driver's interface, as `cuDriverGetVersion` tells it.
 pub const LEAST_VERSION: c_int = 12_000;

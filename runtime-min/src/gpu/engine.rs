@@ -5,13 +5,15 @@ use std::sync::{Arc, OnceLock};
 use super::super::error::{DeviceError, Error};
 use super::super::weights::Weights;
 use super::calls::Answer;
-use super::driver::DriverTable;
+use super::driver::{Address, DriverTable};
 use super::memory::length;
 use super::modules::{Kernels, spell};
 use super::options::{EngineOptions, HostOps, Info};
 use super::owned::{Context, DeviceMemory, Stream};
+use super::pinned::Pinned;
 use super::program::{Place, Program};
-use super::regions::Regions;
+use super::regions::{Kind, Region, Regions};
+use super::segments::Segments;
 use super::session::GpuSession;
 
 /// A program on a GPU; cheap to clone.
@@ -25,14 +27,41 @@ pub struct GpuEngine {
 pub struct Shared {
     pub program: Program,
     pub regions: Regions,
+    pub segments: Segments,
     pub kernels: Kernels,
-    pub weights: Weights,
-    pub weight_memory: DeviceMemory,
+    pub weight_memory: WeightMemory,
     pub host: Arc<dyn HostOps>,
     pub options: EngineOptions,
     pub context: Arc<Context>,
     /// The error that made the context unusable.
     lost: OnceLock<String>,
+}
+
+/// Where the weights are.
+#[derive(Debug)]
+pub enum WeightMemory {
+    Device(DeviceMemory),
+    /// In the host's, with the device's address of it.
+    Host {
+        memory: Pinned,
+        address: Address,
+    },
+}
+
+impl WeightMemory {
+    pub fn address(&self) -> Address {
+        match self {
+            WeightMemory::Device(memory) => memory.address(),
+            WeightMemory::Host { address, .. } => *address,
+        }
+    }
+
+    pub fn bytes(&self) -> u64 {
+        match self {
+            WeightMemory::Device(memory) => memory.bytes(),
+            WeightMemory::Host { memory, .. } => memory.len() as u64,
+        }
+    }
 }
 
 impl GpuEngine {
@@ -50,15 +79,21 @@ impl GpuEngine {
             return Err(DeviceError::Refused { what }.into());
         }
         let weight_bytes = check_weights(&program, &weights)?;
-        let regions = Regions::new(&program);
+        let regions = Regions::new(&program, options.poison);
+        let segments = Segments::new(&program);
         let context = Context::open(driver, options.device)?;
         let _entered = context.enter()?;
         let kernels = Kernels::load(&context, &program, &options)?;
         let session_bytes = session_bytes(&program, &regions);
         check_memory(&context, weight_bytes, session_bytes, &options)?;
-        let weight_memory = upload(&context, &weights, weight_bytes)?;
+        let weight_memory = match options.host_memory.unwrap_or(context.facts.integrated) {
+            true => place(&context, &weights, weight_bytes)?,
+            false => upload(&context, &weights, weight_bytes)?,
+        };
+        // The host's copy has done its work.
+        drop(weights);
         let lost = OnceLock::new();
-        let shared = Shared { program, regions, kernels, weights, weight_memory, host, options, context, lost };
+        let shared = Shared { program, regions, segments, kernels, weight_memory, host, options, context, lost };
         Ok(GpuEngine { shared: Arc::new(shared) })
     }
 
@@ -92,6 +127,17 @@ impl GpuEngine {
 }
 
 impl Shared {
+    /// Whether a region of a session is page-locked memory of the host, which callers write and read in place.
+    pub fn is_of_host(&self, region: Region) -> bool {
+        self.options.host_memory.unwrap_or(self.context.facts.integrated)
+            && match self.regions.kind(region) {
+                Kind::Input(k) => self.program.inputs.get(k).is_some_and(|port| port.dtype.is_some()),
+                // What grows while steps run is the device's.
+                Kind::Output(k) => self.program.outputs.get(k).is_some_and(|port| port.memory.bytes.is_some()),
+                Kind::Arena | Kind::Weights | Kind::State(_) | Kind::Growable | Kind::Apart(_) => false,
+            }
+    }
+
     /// An error if the context has become unusable.
     pub fn check(&self) -> Answer<()> {
         match self.lost.get() {
@@ -156,15 +202,25 @@ fn check_memory(context: &Context, weights: u64, session: u64, options: &EngineO
 /// Most bytes that are copied at once.
 const CHUNK: usize = 64 << 20;
 
-fn upload(context: &Arc<Context>, weights: &Weights, bytes: u64) -> Result<DeviceMemory, Error> {
+/// The weights in memory of the host that the GPU reads.
+fn place(context: &Arc<Context>, weights: &Weights, bytes: u64) -> Result<WeightMemory, Error> {
+    let mut memory = Pinned::new(context, length(bytes))?;
+    if let Some(used) = weights.bytes().get(..length(bytes)) {
+        memory.bytes_mut()?.copy_from_slice(used);
+    }
+    let address = memory.device_address()?;
+    Ok(WeightMemory::Host { memory, address })
+}
+
+fn upload(context: &Arc<Context>, weights: &Weights, bytes: u64) -> Result<WeightMemory, Error> {
     let memory = DeviceMemory::new(context, bytes)?;
-    let used = weights.bytes().get(..usize::try_from(bytes).unwrap_or(0)).unwrap_or(&[]);
+    let used = weights.bytes().get(..length(bytes)).unwrap_or(&[]);
     if used.is_empty() {
-        return Ok(memory);
+        return Ok(WeightMemory::Device(memory));
     }
     let stream = Stream::new(context)?;
     for (k, chunk) in used.chunks(CHUNK).enumerate() {
         context.api.upload_now(memory.address() + (k * CHUNK) as u64, chunk, stream.handle())?;
     }
-    Ok(memory)
+    Ok(WeightMemory::Device(memory))
 }

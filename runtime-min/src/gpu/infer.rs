@@ -7,9 +7,11 @@ use super::super::bridge::{byte_length, tensor};
 use super::super::datum::Datum;
 use super::super::error::{DeviceError, Error, StepError};
 use super::super::sizes;
+use super::calls::Answer;
 use super::owned::Event;
 use super::pinned::Pinned;
 use super::program::{Buf, Program};
+use super::regions::{Kind, Region};
 use super::session::{Call, GpuSession, HostInput, HostValue};
 use super::verify::is_object;
 
@@ -110,15 +112,18 @@ impl GpuSession {
             {
                 place.copy_from_slice(given);
             }
-            let to = self.memory.address(self.shared.regions.input(k));
-            staged.upload(to, bytes, &self.stream)?;
+            let region = self.shared.regions.input(k);
+            if !self.shared.is_of_host(region) {
+                staged.upload(self.memory.address(region), bytes, &self.stream)?;
+            }
         }
         Ok(())
     }
 
-    pub(super) fn need_staging(&mut self, k: usize, bytes: usize) -> Result<(), Error> {
+    pub(super) fn need_staging(&mut self, k: usize, bytes: usize) -> Answer<()> {
         if let Some(staged) = self.staging.get_mut(k).filter(|s| s.len() < bytes) {
             *staged = Pinned::new(&self.shared.context, bytes)?;
+            self.host(self.shared.regions.input(k))?;
         }
         Ok(())
     }
@@ -129,6 +134,10 @@ impl GpuSession {
             let Some(bytes) = self.output_bytes(k).map_err(StepError::at_border)? else { continue };
             let from = self.address_at(port.buffer, 0, bytes as u64).map_err(StepError::at_border)?;
             self.need_result(k, bytes)?;
+            let region = self.shared.regions.output(k);
+            if self.shared.is_of_host(region) && self.shared.regions.of(port.buffer) == Some(region) {
+                continue;
+            }
             if let Some(result) = self.results.get_mut(k) {
                 result.download(from, bytes, &self.stream)?;
             }
@@ -136,9 +145,26 @@ impl GpuSession {
         Ok(())
     }
 
-    pub(super) fn need_result(&mut self, k: usize, bytes: usize) -> Result<(), Error> {
+    pub(super) fn need_result(&mut self, k: usize, bytes: usize) -> Answer<()> {
         if let Some(result) = self.results.get_mut(k).filter(|r| r.len() < bytes) {
             *result = Pinned::new(&self.shared.context, bytes)?;
+            self.host(self.shared.regions.output(k))?;
+        }
+        Ok(())
+    }
+
+    /// Lets the device use the page-locked memory of an input or output in place, where the engine is to do so.
+    pub(super) fn host(&mut self, region: Region) -> Answer<()> {
+        if !self.shared.is_of_host(region) {
+            return Ok(());
+        }
+        let page_locked = match self.shared.regions.kind(region) {
+            Kind::Input(k) => self.staging.get(k),
+            Kind::Output(k) => self.results.get(k),
+            _ => None,
+        };
+        if let Some(memory) = page_locked {
+            self.memory.host(region, memory.device_address()?, memory.len() as u64);
         }
         Ok(())
     }

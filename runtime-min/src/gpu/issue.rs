@@ -3,8 +3,9 @@
 use super::super::error::StepError;
 use super::super::sizes;
 use super::divisor::Divisor;
-use super::driver::{Address, FunctionHandle, GraphNodeHandle, Memcpy3d, MemcpyEnd, MemsetParams, numbers};
-use super::graphs::SegmentGraph;
+use super::driver::{
+    Address, FunctionHandle, GraphExecHandle, GraphNodeHandle, Memcpy3d, MemcpyEnd, MemsetParams, numbers,
+};
 use super::kernel_calls::LaunchShape;
 use super::memory::length;
 use super::program::{Action, Arg, Buf, Place, Size, View};
@@ -45,12 +46,11 @@ impl GpuSession {
     /// Gives the node of a step the addresses of this call.
     pub(super) fn patch(
         &mut self,
-        graph: &SegmentGraph,
+        exec: GraphExecHandle,
         node: GraphNodeHandle,
         action: &Action,
     ) -> Result<(), StepError> {
         let (api, context) = (self.shared.context.api, self.shared.context.handle);
-        let exec = graph.exec.handle();
         match self.work(action)? {
             Work::Nothing => {}
             Work::Launch { function, shape } => api.set_kernel_node(exec, node, function, &shape, &mut self.params)?,
@@ -158,6 +158,7 @@ impl GpuSession {
         let region = shared.regions.of(buffer).ok_or_else(missing)?;
         let place = shared.program.buffers.get(buffer.0 as usize).map(|b| b.place).ok_or_else(missing)?;
         let offset = match place {
+            Place::Arena { .. } if shared.options.poison => 0,
             Place::Arena { offset } => {
                 let offset = self.values.get(offset);
                 u64::try_from(offset).map_err(|_| StepError::Size { found: offset })?

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use super::super::error::{DeviceError, StepError};
-use super::driver::Address;
+use super::driver::{Address, StreamHandle};
 use super::engine::Shared;
 use super::owned::{DeviceMemory, Stream};
 use super::regions::{Kind, Region};
+
+/// Bytes that make NaN of every floating-point type.
+const POISON: u8 = 0xFF;
 
 /// The regions of a session: its own memory, the engine's weights, and what callers lend.
 #[derive(Debug)]
 pub struct SessionMemory {
     own: Vec<Option<DeviceMemory>>,
+    /// Regions that are the host's.
+    hosted: Vec<Option<(Address, u64)>>,
     /// Where each region is in this call, and how many bytes there are.
     pub(super) places: Vec<(Address, u64)>,
     limit: Option<u64>,
@@ -24,13 +29,15 @@ impl SessionMemory {
         let limit = shared.options.memory_limit.map(|limit| limit as u64);
         let mut own = Vec::with_capacity(count);
         own.resize_with(count, || None);
-        let mut memory = SessionMemory { own, places: vec![(0, 0); count], limit };
+        let mut memory = SessionMemory { own, hosted: vec![None; count], places: vec![(0, 0); count], limit };
         let weights = &shared.weight_memory;
         if let Some(place) = memory.places.get_mut(shared.regions.weights()) {
             *place = (weights.address(), weights.bytes());
         }
         for region in 0..count {
-            if let Some(most) = shared.regions.memory(&shared.program, region).most {
+            if let Some(most) = shared.regions.memory(&shared.program, region).most
+                && !shared.is_of_host(region)
+            {
                 memory.take(shared, region, most)?;
             }
         }
@@ -66,10 +73,40 @@ impl SessionMemory {
 
     /// Uses the session's own memory again.
     pub fn restore(&mut self, region: Region) {
-        let own = self.own.get(region).and_then(Option::as_ref).map_or((0, 0), |m| (m.address(), m.bytes()));
+        let hosted = self.hosted.get(region).copied().flatten();
+        let own = self.own.get(region).and_then(Option::as_ref).map(|m| (m.address(), m.bytes()));
         if let Some(place) = self.places.get_mut(region) {
-            *place = own;
+            *place = hosted.or(own).unwrap_or((0, 0));
         }
+    }
+
+    /// Uses memory of the host for a region.
+    pub fn host(&mut self, region: Region, address: Address, bytes: u64) {
+        if let Some(hosted) = self.hosted.get_mut(region) {
+            *hosted = Some((address, bytes));
+        }
+        self.restore(region);
+    }
+
+    /// An error if regions that are to hold so many bytes each ask for more than there is; nothing is taken.
+    pub fn check(&self, shared: &Shared, needed: impl Iterator<Item = u64>) -> Result<(), StepError> {
+        let mut more: u64 = 0;
+        for (region, bytes) in needed.enumerate().filter(|(region, bytes)| !self.holds(*region, *bytes)) {
+            let own = self.own.get(region).and_then(Option::as_ref).map_or(0, DeviceMemory::bytes);
+            more = more.saturating_add(bytes.saturating_sub(own));
+        }
+        if more == 0 {
+            return Ok(());
+        }
+        let free = shared.context.api.memory_info()?.0 as u64;
+        let needed = self.taken().saturating_add(more);
+        if let Some(limit) = self.limit.filter(|limit| needed > *limit) {
+            return Err(DeviceError::Memory { needed, free, limit: Some(limit) }.into());
+        }
+        if more > free {
+            return Err(DeviceError::Memory { needed: more, free, limit: None }.into());
+        }
+        Ok(())
     }
 
     /// Whether a region has so many bytes.
@@ -116,8 +153,24 @@ impl SessionMemory {
             if let Some(old) = &old {
                 api.copy(address, old.address(), length(kept), stream.handle())?;
             }
-            api.fill(address + kept, 0, length(self.bytes(region) - kept), stream.handle())?;
+            let state = matches!(shared.regions.kind(region), Kind::State(_));
+            let new = if shared.options.poison && !state { POISON } else { 0 };
+            api.fill(address + kept, new, length(self.bytes(region) - kept), stream.handle())?;
             stream.synchronize()?;
+        }
+        Ok(())
+    }
+
+    /// Fills what a call must write before it reads it with NaN: everything of the session's own but inputs and states.
+    pub fn poison(&self, shared: &Shared, stream: StreamHandle) -> Result<(), StepError> {
+        for (region, place) in self.places.iter().enumerate() {
+            let own = self.own.get(region).and_then(Option::as_ref).filter(|m| m.bytes() > 0);
+            let kind = shared.regions.kind(region);
+            if let Some(memory) = own.filter(|m| m.address() == place.0)
+                && matches!(kind, Kind::Arena | Kind::Apart(_) | Kind::Growable | Kind::Output(_))
+            {
+                shared.context.api.fill(memory.address(), POISON, length(memory.bytes()), stream)?;
+            }
         }
         Ok(())
     }

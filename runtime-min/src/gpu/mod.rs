@@ -9,6 +9,7 @@ pub mod calls;
 pub mod cudarc_table;
 pub mod divisor;
 pub mod driver;
+pub mod driver_functions;
 pub mod engine;
 pub mod enqueue;
 pub mod fitting;
@@ -29,6 +30,7 @@ pub mod program;
 pub mod regions;
 #[cfg(any(test, feature = "tool"))]
 pub mod rotate;
+pub mod segments;
 pub mod session;
 pub mod shape;
 pub mod steps;

@@ -23,6 +23,9 @@ pub struct EngineOptions {
     pub poison: bool,
     /// Whether sessions launch prepared shapes as CUDA graphs.
     pub graphs: bool,
+    /// Whether weights, inputs and outputs lie in memory of the host, where the GPU reads and writes them without a copy.
+    /// Otherwise so where the GPU has no memory of its own.
+    pub host_memory: Option<bool>,
 }
 
 impl Default for EngineOptions {
@@ -35,6 +38,7 @@ impl Default for EngineOptions {
             profile: false,
             poison: false,
             graphs: true,
+            host_memory: None,
         }
     }
 }
@@ -73,6 +77,12 @@ impl EngineOptions {
     /// With intermediate values filled with NaN before every call.
     pub fn with_poison(mut self) -> Self {
         self.poison = true;
+        self
+    }
+
+    /// With weights, inputs and outputs in memory of the host, or in memory of the GPU.
+    pub fn with_host_memory(mut self, host: bool) -> Self {
+        self.host_memory = Some(host);
         self
     }
 

@@ -9,7 +9,7 @@ use super::super::error::{Error, Node, StepError};
 use super::super::sizes;
 use super::driver::{Address, StreamHandle};
 use super::engine::Shared;
-use super::graphs::Prepared;
+use super::graphs::{Following, Prepared, Recorded};
 use super::memory::SessionMemory;
 use super::owned::{Event, Stream};
 use super::params::Params;
@@ -116,6 +116,10 @@ pub struct Call<'a> {
     pub after_launch: bool,
     /// Where the times of steps go.
     pub timeline: Option<Timeline>,
+    /// Nodes of the steps so far, where the session's own stream captures a graph.
+    pub recorded: Option<Vec<Recorded>>,
+    /// The graph whose nodes get the addresses of this call; nothing runs.
+    pub followed: Option<Following>,
 }
 
 impl Call<'_> {
@@ -129,6 +133,8 @@ impl Call<'_> {
             objects: &[],
             after_launch: false,
             timeline: None,
+            recorded: None,
+            followed: None,
         }
     }
 }
@@ -176,6 +182,9 @@ impl GpuSession {
             session.times = (0..program.steps.len()).map(|k| (session.node(k as u32), Duration::ZERO)).collect();
         }
         let shared = Arc::clone(shared);
+        for region in 0..shared.regions.count() {
+            session.host(region)?;
+        }
         for point in shared.program.points.iter() {
             let dims: Vec<usize> = point.dims.iter().map(|d| usize::try_from(*d).unwrap_or(0)).collect();
             let mut rest = dims.as_slice();

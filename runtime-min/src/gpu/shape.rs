@@ -97,6 +97,11 @@ impl Values {
         }
     }
 
+    /// The value of a slot.
+    pub fn slot(&self, slot: u32) -> i64 {
+        self.slots.get(slot as usize).copied().unwrap_or(0)
+    }
+
     /// Computes values `start..end`.
     pub fn compute(&mut self, program: &Program, start: u32, end: u32) {
         for k in start as usize..end as usize {

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::super::error::{DeviceError, Error, Node, StepError};
 use super::super::sizes;
-use super::memory::length;
 use super::pinned::Pinned;
 use super::program::{Action, Assign, Buf, Program, Scalar, Set, Size, Span, View};
 use super::regions::Kind;
@@ -28,9 +27,9 @@ impl GpuSession {
         let mut k = block.start;
         while k < block.end {
             if let Some(shape) = call.graphs
-                && let Some((segment, span)) = self.shared.regions.segment_at(k)
+                && let Some((segment, span)) = self.shared.segments.at(k)
+                && self.launch_segment(call, shape, segment)?
             {
-                self.launch_segment(call, shape, segment)?;
                 k = span.end;
                 continue;
             }
@@ -43,6 +42,9 @@ impl GpuSession {
     pub(super) fn step(&mut self, call: &mut Call<'_>, program: &Program, k: u32) -> Result<(), Error> {
         let Some(step) = program.steps.get(k as usize) else { return Ok(()) };
         if let Action::Launch { .. } | Action::Copy { .. } | Action::Clear { .. } = step.action {
+            if call.recorded.is_some() || call.followed.is_some() {
+                return self.node_of_step(call, k, &step.action).map_err(|error| self.at(k, error));
+            }
             let issued = if call.timeline.is_some() {
                 self.issue_observed(call, k, &step.action)
             } else if self.times.is_empty() || call.capturing {
@@ -112,7 +114,17 @@ impl GpuSession {
             self.shared.context.api.synchronize(call.stream)?;
         }
         let (shared, stream) = (self.shared.clone(), self.stream.clone());
-        self.memory.grow(&shared, region, bytes, keep, &stream)
+        if !shared.is_of_host(region) {
+            return self.memory.grow(&shared, region, bytes, keep, &stream);
+        }
+        stream.synchronize()?;
+        let bytes = sizes::length(i64::try_from(bytes).unwrap_or(i64::MAX))?;
+        match shared.regions.kind(region) {
+            Kind::Input(k) => self.need_staging(k, bytes)?,
+            Kind::Output(k) => self.need_result(k, bytes)?,
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Gives a slot a value in its range, and computes what depends on it.
@@ -286,17 +298,23 @@ impl GpuSession {
 
     /// Makes all memory ready for a call of the sizes at hand.
     pub(super) fn ready(&mut self, call: &Call<'_>, program: &Program) -> Result<(), Error> {
-        for region in 0..self.shared.regions.count() {
+        let shared = self.shared.clone();
+        let mut missing = false;
+        for region in 0..shared.regions.count() {
             let bytes = self.needed(program, region).map_err(StepError::at_border)?;
-            let keep = matches!(self.shared.regions.kind(region), Kind::State(_));
-            self.grow(call, region, bytes, keep).map_err(StepError::at_border)?;
+            missing |= !self.memory.holds(region, bytes);
         }
-        if self.shared.options.poison {
-            let arena = self.shared.regions.arena();
-            let words = length(self.memory.bytes(arena) / 4);
-            if words > 0 {
-                self.shared.context.api.fill_words(self.memory.address(arena), u32::MAX, words, call.stream)?;
+        if missing {
+            let needed = (0..shared.regions.count()).map(|region| self.needed(program, region).unwrap_or(0));
+            self.memory.check(&shared, needed).map_err(StepError::at_border)?;
+            for region in 0..shared.regions.count() {
+                let bytes = self.needed(program, region).map_err(StepError::at_border)?;
+                let keep = matches!(shared.regions.kind(region), Kind::State(_));
+                self.grow(call, region, bytes, keep).map_err(StepError::at_border)?;
             }
+        }
+        if shared.options.poison {
+            self.memory.poison(&shared, call.stream).map_err(StepError::at_border)?;
         }
         Ok(())
     }

@@ -128,3 +128,72 @@ pub fn rounds() -> Program {
     b.launch(BELOW, one, zero, vec![Arg::Read(at(grown)), Arg::Write(at(go)), Arg::Size64(hundred)]);
     b.finish(Span { start: 0, end: 8 })
 }
+
+/// Row k of y is x doubled k + 1 times; three rows, n from 0 to 16, graphs at 4 elements. Where rows begin is handed from
+/// iteration to iteration, how many there are is found by the loop.
+pub fn turns() -> Program {
+    let mut b = build("turns");
+    let n = b.size(SizeOp::InputDim { input: 0, axis: 0 });
+    let (four, zero, one, three) = (b.constant(4), b.constant(0), b.constant(1), b.constant(3));
+    let bytes = b.size(SizeOp::Mul(n, four));
+    let rows = b.size(SizeOp::Mul(bytes, three));
+    let (second, arena) = (b.constant(64), b.constant(128));
+    let grid = b.size(SizeOp::Min(n, one));
+    b.prepared();
+    let counter = b.size(SizeOp::Slot(0));
+    let start = b.size(SizeOp::Slot(1));
+    let next = b.size(SizeOp::Add(start, bytes));
+    let ran = b.size(SizeOp::Slot(2));
+    b.program.slots = 3;
+    b.input("x", &[n], Memory { bytes: Some(bytes), most: Some(64) });
+    b.program.bounds = vec![Bound { symbol: "n", value: n, lo: 0, hi: Some(16) }].into();
+    b.program.arena = Memory { bytes: Some(arena), most: Some(128) };
+    let x = b.buffer(bytes, Place::Input(0));
+    let old = b.buffer(bytes, Place::Arena { offset: zero });
+    let new = b.buffer(bytes, Place::Arena { offset: second });
+    let y = b.buffer(rows, Place::Output(0));
+    b.output("y", DType::F32, &[ran, n], y, Memory { bytes: Some(rows), most: Some(192) });
+    let at = |buffer| View { buffer, offset: zero };
+    let set = |slot, symbol, first: Size, last: Size| Set {
+        slot,
+        symbol,
+        lo: 0,
+        hi: None,
+        then: Span { start: first.0, end: last.0 + 1 },
+    };
+    let row = set(1, "row", start, next);
+    b.step(Action::Copy { from: at(x), to: at(old), bytes });
+    b.step(Action::Loop {
+        counter: set(0, "turn", counter, counter),
+        trip: Some(three),
+        limit: None,
+        condition: None,
+        first: vec![Assign { value: zero, set: row }].into(),
+        body: Span { start: 2, end: 5 },
+        next: vec![Assign { value: next, set: row }].into(),
+        count: Some(set(2, "ran", ran, ran)),
+    });
+    b.launch(DOUBLE, grid, zero, vec![Arg::Read(at(old)), Arg::Write(at(new)), Arg::Size64(n)]);
+    b.step(Action::Copy { from: at(new), to: View { buffer: y, offset: start }, bytes });
+    b.step(Action::Copy { from: at(new), to: at(old), bytes });
+    b.program.points = vec![Point { dims: vec![4].into() }].into();
+    b.finish(Span { start: 0, end: 2 })
+}
+
+/// y is a buffer that nobody writes, in the place of another one that holds 2 x.
+pub fn stale() -> Program {
+    let mut program = chain();
+    program.name = "stale";
+    let sum = program.buffers[2];
+    program.buffers.to_mut().push(sum);
+    let unwritten = Buf(program.buffers.len() as u32 - 1);
+    for step in program.steps.to_mut() {
+        if let Action::Launch { kernel: DOUBLE, args, .. } = &mut step.action
+            && let [Arg::Read(view), ..] = args.to_mut().as_mut_slice()
+            && view.buffer == Buf(2)
+        {
+            view.buffer = unwritten;
+        }
+    }
+    program
+}

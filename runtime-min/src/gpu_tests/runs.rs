@@ -214,6 +214,19 @@ fn poison_does_not_reach_results() {
     assert_eq!(infer(&mut session, &[1.0, 2.0, 3.0, 4.0]).unwrap(), expected(&[1.0, 2.0, 3.0, 4.0]));
 }
 
+/// What reads a place of the arena that it should not read finds another buffer's values, and with poison NaN.
+#[test]
+fn poison_shows_what_is_read_unwritten() {
+    let driver = start();
+    let x = [1.0, 2.0, 3.0, 4.0];
+    let run = |options: EngineOptions| {
+        let engine = load(&driver, stale(), options).unwrap();
+        infer(&mut engine.session().unwrap(), &x).unwrap()
+    };
+    assert_eq!(run(EngineOptions::default()), expected(&x));
+    assert!(run(EngineOptions::default().with_poison()).iter().all(|v| v.is_nan()));
+}
+
 #[test]
 fn times_are_taken_by_step() {
     let driver = start();

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
 use super::kernels;
-use super::world::{CONTEXT, CONTEXTS, Capture, Work, World, with};
+use super::world::{CONTEXT, CONTEXTS, Capture, Inside, Work, World, with};
 use crate::gpu::driver::{
     Address, Code, ContextHandle, DeviceId, DriverTable, EventHandle, GraphHandle, GraphNodeHandle, Later,
     StreamHandle, numbers,
@@ -87,6 +87,7 @@ pub enum Needs {
 
 /// Counts the call, lets it fail if the script says so, else does it.
 pub fn call(name: &'static str, needs: Needs, act: impl FnOnce(&mut World) -> Code) -> Code {
+    let _inside = Inside::new();
     with(|world| {
         world.counts.calls += 1;
         let mut code = world.lost.unwrap_or(0);
@@ -151,6 +152,7 @@ functions! {
         let script = &world.script;
         put(out, match attribute {
             numbers::ATTRIBUTE_MULTIPROCESSORS => script.multiprocessors,
+            numbers::ATTRIBUTE_INTEGRATED => i32::from(script.integrated),
             numbers::ATTRIBUTE_MAJOR => script.capability / 10,
             numbers::ATTRIBUTE_MINOR => script.capability % 10,
             numbers::ATTRIBUTE_COOPERATIVE => 1,
@@ -232,11 +234,19 @@ functions! {
         if world.host.remove(&(pointer as usize)).is_none() {
             world.wrong("host memory is freed twice");
         }
+        if let Some(mirror) = world.mirrors.remove(&(pointer as usize)) {
+            world.executor.free(mirror);
+        }
         code
     }
-    mem_host_get_device_pointer Context (_, out: *mut Address, pointer: *mut c_void, _flags: c_uint) {
-        put(out, pointer as Address);
-        0
+    mem_host_get_device_pointer Context (world, out: *mut Address, pointer: *mut c_void, _flags: c_uint) {
+        match world.mirror(pointer as usize) {
+            Some(address) => {
+                put(out, address);
+                0
+            }
+            None => numbers::INVALID_VALUE,
+        }
     }
     pointer_get_attribute Context (world, out: *mut c_void, _attribute: c_uint, address: Address) {
         let known = world.device.range(..=address).next_back();
@@ -245,6 +255,7 @@ functions! {
         if inside { 0 } else { numbers::INVALID_VALUE }
     }
     memcpy_htod_async Context (world, to: Address, from: *const c_void, bytes: usize, stream: StreamHandle) {
+        world.counts.uploads += 1;
         if world.is_pinned(from as usize, bytes) {
             return world.give(stream.0, Work::Upload { to, from: from as usize, bytes });
         }
@@ -253,6 +264,7 @@ functions! {
         world.give(stream.0, Work::Write { to, bytes })
     }
     memcpy_dtoh_async Context (world, to: *mut c_void, from: Address, bytes: usize, stream: StreamHandle) {
+        world.counts.downloads += 1;
         world.give(stream.0, Work::Download { to: to as usize, from, bytes })
     }
     memcpy_dtod_async Context (world, to: Address, from: Address, bytes: usize, stream: StreamHandle) {

@@ -1,6 +1,6 @@
 //! The state of the stand-in: what is alive, what streams have yet to do, what went wrong.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;
@@ -22,6 +22,8 @@ pub struct Counts {
     pub synchronizations: u64,
     pub modules: u64,
     pub encodings: u64,
+    pub uploads: u64,
+    pub downloads: u64,
 }
 
 /// What is alive, and what was done wrong.
@@ -96,6 +98,8 @@ pub struct World {
     pub links: BTreeMap<usize, Vec<u8>>,
     pub device: BTreeMap<Address, usize>,
     pub host: BTreeMap<usize, Box<[u8]>>,
+    /// Where the device has page-locked memory that it was asked the address of.
+    pub mirrors: BTreeMap<usize, Address>,
     /// By stream.
     pub captures: BTreeMap<usize, Capture>,
     next: usize,
@@ -106,6 +110,29 @@ static WORLD: Mutex<Option<World>> = Mutex::new(None);
 thread_local! {
     /// The contexts of this thread, the current one last.
     pub static CONTEXTS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// Whether this thread is in a function of the driver.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// This thread is in a function of the driver until it goes.
+pub struct Inside;
+
+impl Inside {
+    pub fn new() -> Inside {
+        INSIDE.set(true);
+        Inside
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(false);
+    }
+}
+
+/// Whether this thread is in a function of the driver: what it allocates there is not the caller's.
+pub fn in_driver() -> bool {
+    INSIDE.get()
 }
 
 /// The one context.
@@ -132,6 +159,7 @@ pub fn install(executor: Box<dyn Executor>, script: Script) {
         links: BTreeMap::new(),
         device: BTreeMap::new(),
         host: BTreeMap::new(),
+        mirrors: BTreeMap::new(),
         captures: BTreeMap::new(),
         next: 0x1000,
     };
@@ -260,7 +288,32 @@ impl World {
         self.events.get(&event).map_or(0, |e| e.recorded)
     }
 
+    /// The device's address of page-locked memory that begins here.
+    pub fn mirror(&mut self, start: usize) -> Option<Address> {
+        let bytes = self.host.get(&start)?.len();
+        let executor = &mut self.executor;
+        Some(*self.mirrors.entry(start).or_insert_with(|| executor.alloc(bytes)))
+    }
+
+    /// Does one thing. The device works on its own copies of page-locked memory, which are the host's before and after.
     fn perform(&mut self, work: Work) -> Code {
+        for (start, mirror) in &self.mirrors {
+            if let Some(block) = self.host.get(start) {
+                self.executor.write(*mirror, block);
+            }
+        }
+        let code = self.act(work);
+        for (start, mirror) in &self.mirrors {
+            if let Some(block) = self.host.get_mut(start)
+                && let Some(found) = self.executor.read(*mirror, block.len())
+            {
+                block.copy_from_slice(&found);
+            }
+        }
+        code
+    }
+
+    fn act(&mut self, work: Work) -> Code {
         let done = match work {
             Work::Upload { from: host, bytes, .. } | Work::Download { to: host, bytes, .. }
                 if !self.is_pinned(host, bytes) =>
