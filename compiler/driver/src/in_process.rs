@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use emit::gpu::{GpuTarget, lower};
+use emit::gpu::{GpuTarget, Lowered, lower};
 use emit::weight_table::WeightTable;
 use graph::datum::Datum;
 use onnx::hosted::{from_datum, to_datum};
@@ -43,12 +43,31 @@ pub fn load<C>(
     target: &dyn GpuTarget<C>,
     options: EngineOptions,
 ) -> Result<GpuEngine, Error> {
-    let mut table = WeightTable::default();
-    let places = table.add(plan)?;
-    let lowered = lower(plan, target, &places)?;
-    let weights = in_memory(&table).map_err(StepError::at_border)?;
-    let host = Arc::new(Host::new(lowered.hosts, &table.strings));
-    Ok(GpuEngine::load(driver, lowered.program, weights, host, options)?)
+    Loadable::of(plan, target)?.load(driver, options)
+}
+
+/// What an engine is made of: a plan as a program, and its weights.
+#[derive(Debug)]
+pub struct Loadable {
+    pub lowered: Lowered,
+    pub weights: WeightTable,
+}
+
+impl Loadable {
+    /// Writes the kernels of a plan.
+    pub fn of<C>(plan: &Plan<C>, target: &dyn GpuTarget<C>) -> Result<Loadable, Error> {
+        let mut weights = WeightTable::default();
+        let places = weights.add(plan)?;
+        let lowered = lower(plan, target, &places)?;
+        Ok(Loadable { lowered, weights })
+    }
+
+    /// Loads it on a device of a driver.
+    pub fn load(self, driver: &'static DriverTable, options: EngineOptions) -> Result<GpuEngine, Error> {
+        let weights = in_memory(&self.weights).map_err(StepError::at_border)?;
+        let host = Arc::new(Host::new(self.lowered.hosts, &self.weights.strings));
+        Ok(GpuEngine::load(driver, self.lowered.program, weights, host, options)?)
+    }
 }
 
 /// The weight file, in memory.

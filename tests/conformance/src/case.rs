@@ -19,8 +19,11 @@ pub struct DataSet {
     pub outputs: Vec<Datum>,
 }
 
-/// Where the suite is unpacked.
+/// Where the suite is unpacked: the variable `ONNX_SUITE`, or where `fetch.sh` puts it.
 pub fn suite_folder() -> PathBuf {
+    if let Some(named) = std::env::var_os("ONNX_SUITE") {
+        return PathBuf::from(named);
+    }
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = here.ancestors().nth(2).unwrap_or(here);
     root.join("target/onnx-suite/1.22.0/node")

@@ -1,88 +1,133 @@
-//! An emulated GPU: the stand-in driver over the PTX emulator. Models run on it as they do on hardware: planned, lowered,
-//! loaded, and run by a session of the runtime.
+//! Models on a GPU, emulated or real: planned, lowered, loaded, and run by a session of the runtime. The emulated one is the
+//! stand-in driver over the PTX emulator.
 
+use gpu_checks::emulated::Emulated;
 use graph::datum::Datum;
 use graph::graph::Model;
 use onnx2crate::gpu::{Gpu, GpuCode};
-use onnx2crate::in_process;
+use onnx2crate::in_process::{self, Loadable};
 use plan::plan::Plan;
 use ptx::Sm;
-use ptx_emu::{Device, Launch, Module};
-use runtime_min::gpu::driver::Address;
-use runtime_min::gpu::kernel_calls::LaunchShape;
+use runtime_min::gpu::driver::DriverTable;
 use runtime_min::gpu::options::EngineOptions;
-use runtime_min::stand_in::{Executor, Script, StandIn};
+use runtime_min::stand_in::{Script, StandIn};
 
-/// A device whose kernels are interpreted.
-#[derive(Debug, Default)]
-pub struct Emulator {
-    device: Device,
-    modules: Vec<Module>,
+/// A model made ready for an architecture.
+#[derive(Debug)]
+pub struct Ready {
+    pub sm: Sm,
+    /// Whether kernel families took what they can.
+    pub families: bool,
+    outputs: usize,
+    loadable: Loadable,
 }
 
-impl Executor for Emulator {
-    fn alloc(&mut self, bytes: usize) -> Address {
-        self.device.alloc(bytes as u64)
-    }
-
-    fn free(&mut self, address: Address) -> bool {
-        self.device.free(address).is_ok()
-    }
-
-    fn write(&mut self, address: Address, bytes: &[u8]) -> bool {
-        self.device.write(address, bytes).is_ok()
-    }
-
-    fn read(&mut self, address: Address, bytes: usize) -> Option<Vec<u8>> {
-        self.device.read_any(address, bytes as u64).ok()
-    }
-
-    fn load(&mut self, text: &str) -> Result<usize, String> {
-        self.modules.push(Module::parse(text).map_err(|e| e.to_string())?);
-        Ok(self.modules.len() - 1)
-    }
-
-    fn parameters(&mut self, module: usize, entry: &str) -> Option<Vec<(usize, usize)>> {
-        let (list, _) = self.modules.get(module)?.params(entry)?;
-        Some(list.into_iter().map(|(offset, size)| (offset as usize, size as usize)).collect())
-    }
-
-    fn launch(&mut self, module: usize, entry: &str, shape: &LaunchShape, params: &[u8]) -> Result<(), String> {
-        let module = self.modules.get(module).ok_or("no such module")?;
-        let launch = Launch {
-            cluster: shape.cluster,
-            dynamic_shared: shape.shared,
-            cooperative: shape.cooperative,
-            ..Launch::new(entry, shape.grid, shape.block, params)
-        };
-        let told = |faults: Vec<ptx_emu::Fault>| {
-            let shown: Vec<String> = faults.iter().take(3).map(ToString::to_string).collect();
-            format!("{entry}: {}", shown.join(" / "))
-        };
-        self.device.launch(module, &launch).map(drop).map_err(told)
-    }
-}
-
-/// Plans a model for an architecture and runs it on an emulated device of that architecture.
-///
-/// With `families`, kernel families take what they can; else everything goes the generic way.
-pub fn run(model: &Model, inputs: &[Datum], sm: Sm, families: bool) -> Result<Vec<Datum>, String> {
+/// Plans a model for an architecture and writes its kernels: with the kernel families, or everything the generic way.
+pub fn prepare(model: &Model, sm: Sm, families: bool) -> Result<Ready, String> {
     let gpu = Gpu { sm };
     let plan = if families { gpu.plan(model) } else { gpu.plan_generic(model) };
-    run_plan(&plan.map_err(|e| format!("plan: {e}"))?, inputs, sm)
+    Ok(Ready { families, ..lower(&plan.map_err(|e| format!("plan: {e}"))?, sm)? })
+}
+
+/// Writes the kernels of a plan.
+fn lower(plan: &Plan<GpuCode>, sm: Sm) -> Result<Ready, String> {
+    let loadable = Loadable::of(plan, &Gpu { sm }).map_err(|e| format!("lower: {e}"))?;
+    Ok(Ready { sm, families: true, outputs: plan.outputs.len(), loadable })
+}
+
+/// All ways in which a model runs on some architectures, those that differ in nothing but the architecture that their kernels name
+/// once; and how many there were.
+pub fn distinct(model: &Model, sms: &[Sm]) -> Result<(Vec<Ready>, usize), String> {
+    let mut out: Vec<Ready> = Vec::new();
+    let mut all = 0;
+    for sm in sms {
+        for families in [true, false] {
+            let ready = prepare(model, *sm, families).map_err(|e| format!("{sm}: {e}"))?;
+            all += 1;
+            if !out.iter().any(|known| known.is_same(&ready)) {
+                out.push(ready);
+            }
+        }
+    }
+    Ok((out, all))
+}
+
+/// Where kernels run.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    Emulator,
+    Gpu(&'static DriverTable),
+}
+
+impl Ready {
+    /// Names and PTX of its kernels.
+    pub fn kernels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.loadable.lowered.program.modules.iter().map(|m| (m.name, m.ptx.as_ref()))
+    }
+
+    /// Changes the PTX of kernel `k`.
+    pub fn set_kernel(&mut self, k: usize, ptx: String) {
+        if let Some(module) = self.loadable.lowered.program.modules.to_mut().get_mut(k) {
+            module.ptx = ptx.into();
+        }
+    }
+
+    /// Whether it runs the same instructions on the same data.
+    fn is_same(&self, other: &Ready) -> bool {
+        let texts = |ready: &Ready| ready.kernels().map(|(_, ptx)| body(ptx).to_string()).collect::<Vec<_>>();
+        let rest = |ready: &Ready| {
+            let mut lowered = ready.loadable.lowered.clone();
+            lowered.program.target = self.loadable.lowered.program.target;
+            for module in lowered.program.modules.to_mut() {
+                module.ptx = "".into();
+            }
+            lowered
+        };
+        texts(self) == texts(other)
+            && self.loadable.weights.pieces() == other.loadable.weights.pieces()
+            && rest(self) == rest(other)
+    }
+
+    /// Runs it on each of several inputs, in one session.
+    pub fn run(self, place: Place, inputs: &[&[Datum]]) -> Result<Vec<Vec<Datum>>, String> {
+        match place {
+            Place::Gpu(table) => self.run_on(table, inputs),
+            Place::Emulator => {
+                let script = Script { capability: self.sm.number() as i32, ..Script::default() };
+                let driver = StandIn::new(Box::new(Emulated::default()), script);
+                self.run_on(driver.table(), inputs).map_err(|e| {
+                    // The driver's answer is a number; what the emulator found is with the stand-in.
+                    let found = driver.leaks().misuse;
+                    if found.is_empty() { e } else { format!("run: {}", found.join("; ")) }
+                })
+            }
+        }
+    }
+
+    fn run_on(self, table: &'static DriverTable, inputs: &[&[Datum]]) -> Result<Vec<Vec<Datum>>, String> {
+        let engine = self.loadable.load(table, EngineOptions::default()).map_err(|e| format!("load: {e}"))?;
+        let mut session = engine.session().map_err(|e| format!("session: {e}"))?;
+        let run = |set: &&[Datum]| in_process::run(&mut session, self.outputs, set).map_err(|e| format!("run: {e}"));
+        inputs.iter().map(run).collect()
+    }
+}
+
+/// A module's text behind the lines that say what it is for.
+pub fn body(ptx: &str) -> &str {
+    ptx.find(".address_size").and_then(|at| ptx.get(at..)).unwrap_or(ptx)
+}
+
+/// Runs a model on an emulated device of an architecture.
+pub fn run(model: &Model, inputs: &[Datum], sm: Sm, families: bool) -> Result<Vec<Datum>, String> {
+    once(prepare(model, sm, families)?, inputs)
 }
 
 /// Runs a plan on an emulated device of its architecture.
 pub fn run_plan(plan: &Plan<GpuCode>, inputs: &[Datum], sm: Sm) -> Result<Vec<Datum>, String> {
-    let gpu = Gpu { sm };
-    let script = Script { capability: sm.number() as i32, ..Script::default() };
-    let driver = StandIn::new(Box::new(Emulator::default()), script);
-    let engine = in_process::load(driver.table(), plan, &gpu, EngineOptions::default());
-    let engine = engine.map_err(|e| format!("load: {e}"))?;
-    let mut session = engine.session().map_err(|e| format!("session: {e}"))?;
-    in_process::run(&mut session, plan.outputs.len(), inputs).map_err(|e| {
-        // The driver's answer is a number; what the emulator found is with the stand-in.
-        let found = driver.leaks().misuse;
-        format!("run: {}", if found.is_empty() { e.to_string() } else { found.join("; ") })
-    })
+    once(lower(plan, sm)?, inputs)
+}
+
+fn once(ready: Ready, inputs: &[Datum]) -> Result<Vec<Datum>, String> {
+    let found = ready.run(Place::Emulator, &[inputs])?;
+    found.into_iter().next().ok_or_else(|| "no results".to_string())
 }

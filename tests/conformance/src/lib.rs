@@ -4,12 +4,14 @@
 //! [`texts`] verifies, prints and parses what comes between.
 
 pub mod altered;
+pub mod architectures;
 pub mod case;
 pub mod class;
 pub mod compare;
 pub mod crates;
 pub mod device;
 pub mod emulated;
+pub mod hardware;
 pub mod lowered;
 pub mod stage;
 pub mod suite;

@@ -1,8 +1,9 @@
-//! Models on the emulated GPU, through the runtime's sessions: all node tests the generic way, and the digits model at several
-//! batches of one session's program.
+//! Models on emulated GPUs, through the runtime's sessions: all node tests on several architectures, and the digits model at several
+//! batches.
 
 use std::path::Path;
 
+use conformance::architectures::Architectures;
 use conformance::compare::{Tolerance, outputs};
 use conformance::device;
 use conformance::stage::{Stage, node_tests};
@@ -10,12 +11,14 @@ use graph::datum::Datum;
 use graph::tensor::Tensor;
 use ptx::Sm;
 
-/// Every test whose plan gives the right results on the evaluator does so on the device.
+/// Every test whose plan gives the right results on the evaluator does so on the device, with kernel families and without.
 #[test]
-fn node_tests_pass_the_generic_way() {
-    let Some((passed, wrong)) = node_tests(Stage::EmulateGeneric) else { return };
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(passed > 1700, "{passed}");
+fn node_tests_pass_on_emulated_gpus() {
+    let architectures = Architectures::from_env().unwrap();
+    println!("{architectures}");
+    let Some(totals) = node_tests(Stage::Emulate(architectures)) else { return };
+    assert!(totals.wrong.is_empty(), "{}", totals.wrong.join("\n"));
+    assert!(totals.passed > 1700, "{}", totals.passed);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use conformance::device::Emulator;
+use gpu_checks::emulated::Emulated;
 use onnx2crate::Targets;
 use onnx2crate::lab::jobs::{self, Case};
 use onnx2crate::lab::measure::{Effort, Row};
@@ -74,7 +74,7 @@ fn cases(text: &str) -> Vec<Case> {
 }
 
 fn rows(cases: &[Case]) -> Vec<Row> {
-    let driver = StandIn::new(Box::new(Emulator::default()), Script { capability: 90, ..Script::default() });
+    let driver = StandIn::new(Box::new(Emulated::default()), Script { capability: 90, ..Script::default() });
     let targets = Targets::Gpus(vec![Sm::Sm90a]);
     let effort = Effort { time: Duration::ZERO, rotated: 30e3, ..Effort::default() };
     let mut seen = 0;

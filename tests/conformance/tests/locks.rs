@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use conformance::device::Emulator;
+use gpu_checks::emulated::Emulated;
 use emit::Files;
 use graph::graph::Model;
 use onnx2crate::gpu::Gpu;
@@ -21,7 +21,7 @@ use runtime_min::stand_in::{Executor, Script, StandIn};
 
 /// An emulated device that starts no kernels.
 #[derive(Default)]
-struct Idle(Emulator);
+struct Idle(Emulated);
 
 impl Executor for Idle {
     fn alloc(&mut self, bytes: usize) -> Address {

@@ -60,6 +60,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "onnx2crate",
             "runtime-min",
             "stand-in-driver",
+            "gpu-checks",
         ],
     ),
     ("gpu-checks", &["ptx-emu", "runtime-min"]),
