@@ -196,7 +196,7 @@ fn launch(sizes: &Sizes<'_>, kernel: TileKernel, sm: Sm) -> LoweredKernel {
     LoweredKernel {
         entry: entry.name.clone(),
         block: entry.block.unwrap_or([threads, 1, 1]),
-        module: Module::new(sm, vec![entry]),
+        module: Module::new(sm, vec![ptx::legalize(entry, sm)]),
         grid,
         cluster,
         shared,
