@@ -96,6 +96,8 @@ REFERENCES = {
     "row_argmax": lambda x: [x.argmax(1)],
     "column_sum": lambda x: [x.sum(0)],
     "pool_sum": lambda x: [x.sum((2, 3), keepdim=True)],
+    "pool_nhwc": lambda x: [x.sum((1, 2), keepdim=True)],
+    "max_pool_nhwc": lambda x: [torch.nn.functional.max_pool2d(x.permute(0, 3, 1, 2), 3, 2, 1).permute(0, 2, 3, 1)],
     "softmax": lambda x: [torch.softmax(x, 1)],
     "layer_norm": lambda x, s, b: [torch.nn.functional.layer_norm(x, s.shape, s, b, 1e-5)],
     "transpose_12": lambda x: [x.transpose(1, 2).contiguous()],

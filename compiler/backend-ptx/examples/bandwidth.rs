@@ -108,6 +108,14 @@ fn jobs(visit: &mut dyn FnMut(&Job<'_>) -> Outcome<()>) -> Outcome<()> {
         let x = tensor(b, "x", d, &[640 * wide(d), 2048, 7, 7]);
         Ok(vec![b.reduce(x, &[2, 3], true, Combiner::Sum)?])
     }))?;
+    visit(&job("pool_mean_7x7x2048", "pool_nhwc", FLOATS, &|b, d| {
+        let x = tensor(b, "x", d, &[640 * wide(d), 7, 7, 2048]);
+        Ok(vec![b.reduce(x, &[1, 2], true, Combiner::Sum)?])
+    }))?;
+    visit(&job("max_pool_nhwc", "max_pool_nhwc", FLOATS, &|b, d| {
+        let x = tensor(b, "x", d, &[80 * wide(d), 112, 112, 64]);
+        Ok(vec![max_pool(b, x, d)?])
+    }))?;
     for columns in [128, 1024, 4096, 30000] {
         visit(&job(&format!("softmax_{columns}"), "softmax", FLOATS, &move |b, d| {
             let x = tensor(b, "x", d, &[(1 << 26) / columns * wide(d), columns]);
@@ -210,6 +218,27 @@ fn jobs(visit: &mut dyn FnMut(&Job<'_>) -> Outcome<()>) -> Outcome<()> {
         let x = tensor(b, "x", d, &[640, 2, 32, 56, 56]);
         Ok(vec![b.transpose(x, &[0, 2, 1, 3, 4])?])
     }))
+}
+
+/// Windows of 3 by 3 with stride 2 and padding 1.
+fn max_pool(b: &mut Builder, x: ValueId, dtype: DType) -> Outcome<ValueId> {
+    let shape = b.shape(x)?;
+    let half = |d: usize| shape.get(d).and_then(Dim::as_const).map(|e| Dim::constant(e / 2)).unwrap_or_default();
+    let to = vec![shape[0].clone(), half(1), half(2), shape[3].clone()];
+    Ok(b.compute(&[x], to, |p| {
+        let (two, one) = (p.int(2), p.int(1));
+        let mut index = p.indices();
+        for d in [1, 2] {
+            let step = p.reduce(&Dim::constant(3));
+            let start = p.mul(index[d], two);
+            let at = p.add(start, step);
+            index[d] = p.sub(at, one);
+        }
+        let least = p.number(dtype, f64::NEG_INFINITY);
+        let value = p.load_or(0, &index, least);
+        let best = p.acc(Combiner::Max, value);
+        p.out(best);
+    })?)
 }
 
 fn constant(dim: &Dim) -> Outcome<i64> {

@@ -2,14 +2,14 @@
 
 use graph::dim::{Dim, Pred};
 use graph::symbol::Symbols;
-use nest::kernel::{Body, Kernel, Nest};
+use nest::kernel::{Body, Kernel, Nest, Stage as NestStage};
 use ptx::Sm;
 
 use crate::blocks;
 use crate::compact;
 use crate::contract;
 use crate::error::PtxError;
-use crate::facts::Limits;
+use crate::facts::{Limits, all};
 use crate::flat::{Flat, Memory, Merge, Reads, flatten, parameter_symbols};
 use crate::index::Ix;
 use crate::launch::{GpuKernel, Kernels};
@@ -18,10 +18,11 @@ use crate::moves;
 use crate::point::Place;
 use crate::points::{self, Sinks};
 use crate::prefix;
+use crate::reduce::columns::{self, Columns};
 use crate::reduce::{self, Share};
-use crate::rows;
+use crate::rows::{self, Rows, RowsVariant};
 use crate::scatter;
-use crate::schedule::{Schedule, THREADS, Variant, variants};
+use crate::schedule::{Schedule, THREADS, Variant, is_along_rows, variants};
 use crate::sort;
 use crate::tile;
 use crate::writer::Writer;
@@ -110,47 +111,88 @@ fn only_stage(kernel: &Kernel, nest: &Nest, symbols: &Symbols) -> Result<Option<
     Ok(Some(flatten(symbols, &nest.outer, stage, reads, &kernel.results, Merge::All)?))
 }
 
-fn nest_workspace(kernel: &Kernel, nest: &Nest, symbols: &Symbols, limits: &Limits) -> Option<Dim> {
-    match only_stage(kernel, nest, symbols).ok()? {
-        Some(flat) => {
-            let mut most = Dim::constant(0);
-            for variant in variants(&flat, symbols, limits) {
-                if let Schedule::Reduce { parts, .. } = variant.schedule
-                    && parts > 1
-                {
-                    let bytes = reduce::parked_bytes(&flat, parts);
-                    most = symbols.max(&most, &symbols.select(&variant.when, &bytes, &Dim::constant(0)));
-                }
-            }
-            Some(most)
+/// How a nest runs: rows in registers or a stage after the other for each outer index, and ways of its only stage.
+struct Ways {
+    rows: Option<(Rows, Vec<RowsVariant>)>,
+    flat: Option<(Flat, Vec<Variant>)>,
+}
+
+fn ways(kernel: &Kernel, nest: &Nest, symbols: &Symbols, limits: &Limits) -> Result<Ways, PtxError> {
+    let Some(flat) = only_stage(kernel, nest, symbols)? else {
+        let rows = rows::rows(kernel, nest, symbols)?;
+        let variants = rows::variants(&rows, symbols, limits);
+        return Ok(Ways { rows: Some((rows, variants)), flat: None });
+    };
+    let mut list = variants(&flat, symbols, limits);
+    let held = match nest.stages.as_slice() {
+        [stage] if is_row_reduction(&flat) && nest.outer.is_empty() => {
+            let only = NestStage { inner: Vec::new(), ..stage.clone() };
+            let rows = rows::rows(kernel, &Nest { outer: stage.inner.clone(), stages: vec![only] }, symbols)?;
+            let variants: Vec<RowsVariant> =
+                rows::variants(&rows, symbols, limits).into_iter().filter(|v| v.held.is_some()).collect();
+            (!variants.is_empty()).then_some((rows, variants))
         }
-        None => {
-            let rows = rows::rows(kernel, nest, symbols).ok()?;
-            let mut most = Dim::constant(0);
-            for variant in rows::variants(&rows, symbols, limits).iter().filter(|v| !v.shared) {
-                let bytes = &Dim::product(&rows.outer) * &rows.bytes;
+        _ => None,
+    };
+    // What is left when a row is in registers.
+    for when in held.iter().flat_map(|(_, variants)| variants.iter().map(|v| v.when.clone())) {
+        let not = Pred::Not(Box::new(when));
+        list.iter_mut().for_each(|v| v.when = all([not.clone(), v.when.clone()], symbols));
+    }
+    list.retain(|v| v.when != Pred::Const(false));
+    Ok(Ways { rows: held, flat: Some((flat, list)) })
+}
+
+/// Whether a reduction is one of rows that registers hold, and there are CTAs enough with one row each.
+fn is_row_reduction(flat: &Flat) -> bool {
+    let steps = match flat.reduce.as_slice() {
+        [one] if one.size.is_none() => one.bound.as_const(),
+        _ => None,
+    };
+    let many = flat.points().as_const().is_none_or(|points| points >= 256);
+    is_along_rows(flat) && steps.is_some_and(|n| n > 8 && (n <= 4096 || many))
+}
+
+fn nest_workspace(kernel: &Kernel, nest: &Nest, symbols: &Symbols, limits: &Limits) -> Option<Dim> {
+    let ways = ways(kernel, nest, symbols, limits).ok()?;
+    let mut most = Dim::constant(0);
+    if let Some((flat, variants)) = &ways.flat {
+        for variant in variants {
+            let parts = match variant.schedule {
+                Schedule::Reduce { parts, .. } | Schedule::Columns(Columns { parts, .. }) => parts,
+                Schedule::Points { .. } | Schedule::Blocks { .. } | Schedule::Tile { .. } | Schedule::Contract => 1,
+            };
+            if parts > 1 {
+                let bytes = reduce::parked_bytes(flat, parts);
                 most = symbols.max(&most, &symbols.select(&variant.when, &bytes, &Dim::constant(0)));
             }
-            Some(most)
         }
     }
+    if let Some((rows, variants)) = &ways.rows {
+        for variant in variants.iter().filter(|v| !v.shared) {
+            let bytes = &Dim::product(&rows.outer) * &rows.bytes;
+            most = symbols.max(&most, &symbols.select(&variant.when, &bytes, &Dim::constant(0)));
+        }
+    }
+    Some(most)
 }
 
 fn nest_launches(ctx: Ctx<'_>, nest: &Nest) -> Result<Vec<GpuKernel>, PtxError> {
     let mut out = Vec::new();
-    let Some(flat) = only_stage(ctx.kernel, nest, ctx.symbols)? else {
-        let rows = rows::rows(ctx.kernel, nest, ctx.symbols)?;
-        for variant in rows::variants(&rows, ctx.symbols, ctx.limits) {
+    let ways = ways(ctx.kernel, nest, ctx.symbols, ctx.limits)?;
+    if let Some((rows, variants)) = &ways.rows {
+        for variant in variants {
             let mut w = Writer::new("rows", ctx.sm);
             w.headline(&format!("{} stages, {variant:?}", rows.stages.len()));
             let results = w.results(ctx.kernel)?;
-            let ctas = rows::emit(&mut w, ctx.kernel, &rows, &variant, &results)?;
+            let ctas = rows::emit(&mut w, ctx.kernel, rows, variant, &results)?;
             out.push(ctx.launch(w, &variant.when, [ctas, Dim::constant(1), Dim::constant(1)], variant.threads())?);
         }
-        return Ok(out);
-    };
-    for variant in variants(&flat, ctx.symbols, ctx.limits) {
-        out.extend(stage_launches(ctx, &flat, &variant)?);
+    }
+    if let Some((flat, variants)) = &ways.flat {
+        for variant in variants {
+            out.extend(stage_launches(ctx, flat, variant)?);
+        }
     }
     Ok(out)
 }
@@ -204,6 +246,16 @@ fn stage_launches(ctx: Ctx<'_>, flat: &Flat, variant: &Variant) -> Result<Vec<Gp
             let ctas = tile::emit(&mut w, flat, (dim, &sources), places, &sinks)?;
             Ok(vec![ctx.launch(w, &variant.when, [ctas, one(), one()], THREADS)?])
         }
+        Schedule::Columns(columns) => {
+            let (mut w, places, results) = start("columns")?;
+            let sinks = Sinks { results: &results, kept: &[] };
+            let grid = columns::emit(&mut w, flat, ix, columns, places, &sinks)?;
+            let mut out = vec![ctx.launch(w, &variant.when, grid, THREADS)?];
+            if columns.parts > 1 {
+                out.push(parts_launch(ctx, flat, variant, columns.parts)?);
+            }
+            Ok(out)
+        }
         Schedule::Reduce { points, lanes, vector, rows, parts } => {
             let share = Share { points, lanes, vector, rows, parts };
             let (mut w, places, results) = start("reduce")?;
@@ -211,12 +263,19 @@ fn stage_launches(ctx: Ctx<'_>, flat: &Flat, variant: &Variant) -> Result<Vec<Gp
             let grid = reduce::emit(&mut w, flat, ix, share, places, &sinks)?;
             let mut out = vec![ctx.launch(w, &variant.when, grid, share.threads())?];
             if parts > 1 {
-                let (mut w, places, results) = start("reduce_parts")?;
-                let sinks = Sinks { results: &results, kept: &[] };
-                let grid = reduce::emit_parts(&mut w, flat, ix, parts, places, &sinks)?;
-                out.push(ctx.launch(w, &variant.when, grid, 128)?);
+                out.push(parts_launch(ctx, flat, variant, parts)?);
             }
             Ok(out)
         }
     }
+}
+
+/// The launch that combines what the parts of a reduction left.
+fn parts_launch(ctx: Ctx<'_>, flat: &Flat, variant: &Variant, parts: u32) -> Result<GpuKernel, PtxError> {
+    let mut w = Writer::new("reduce_parts", ctx.sm);
+    let places = operand_places(&mut w, ctx.kernel, flat)?;
+    let results = w.results(ctx.kernel)?;
+    let sinks = Sinks { results: &results, kept: &[] };
+    let grid = reduce::emit_parts(&mut w, flat, Ix::of(variant.wide), parts, places, &sinks)?;
+    ctx.launch(w, &variant.when, grid, 128)
 }

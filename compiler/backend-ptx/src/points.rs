@@ -95,11 +95,16 @@ pub fn compute(
     let ix = stage.ix;
     let dim = runs.len().saturating_sub(1);
     let mut work = Vec::with_capacity(positions.len());
+    let per_cta = i64::from(THREADS) * positions.len() as i64;
+    let whole = total.as_const().is_some_and(|n| n % per_cta == 0);
     for position in positions {
-        let end = w.size(ix, total);
-        let inside = w.ix_less(ix, *position, end);
-        let last = w.size(ix, &(total - &Dim::constant(1)));
-        let position = w.ix_min(ix, *position, last);
+        let (mut position, mut inside) = (*position, None);
+        if !whole {
+            let end = w.size(ix, total);
+            inside = Some(w.ix_less(ix, position, end));
+            let last = w.size(ix, &(total - &Dim::constant(1)));
+            position = w.ix_min(ix, position, last);
+        }
         let index = run_start(w, ix, position, runs, vector);
         let ahead = Point::new(stage, index.clone()).run_ahead(w, dim, vector)?;
         work.push((inside, index, ahead));
@@ -111,7 +116,7 @@ pub fn compute(
             loaded.into_iter().for_each(|(source, value)| point.preload(source, value));
             points.push(point);
         }
-        store(w, stage, &mut points, &index, sinks, Some(inside))?;
+        store(w, stage, &mut points, &index, sinks, inside)?;
     }
     Ok(())
 }

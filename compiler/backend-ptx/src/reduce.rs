@@ -8,6 +8,7 @@
 //! The order of combination depends on the schedule alone. Float sums and products are in `f64`, so that of n terms is within
 //! n * 2^-53 (relative to the sum of magnitudes) of the exact one before it is rounded to its dtype.
 
+pub mod columns;
 mod combine;
 mod parts;
 
@@ -43,6 +44,9 @@ impl Share {
         self.points * self.lanes
     }
 }
+
+/// Runs of steps that a lane loads before it takes them in.
+const AT_ONCE: u32 = 4;
 
 /// A thread's place.
 struct Seat {
@@ -234,17 +238,35 @@ pub fn steps_by_lanes(
     let sized = flat.reduce.iter().any(|e| e.size.is_some());
     let ends = if sized { ends(w, stage, parallel)? } else { Vec::new() };
     let first = w.ix_from32(ix, first);
-    let end = w.size(ix, &Dim::product(&runs));
-    let stride = w.ix_const(ix, i64::from(share.lanes * share.parts));
-    w.count(ix, first, end, stride, |w, at| {
-        let start = crate::points::run_start(w, ix, at, &runs, share.vector);
-        let index = with_steps(w, stage, parallel, Some(&start));
-        let dim = index.len().saturating_sub(1);
-        let ahead = Point::new(stage, index.clone()).run_ahead(w, dim, share.vector)?;
-        for (j, loaded) in ahead.into_iter().enumerate() {
+    let total = Dim::product(&runs);
+    let end = w.size(ix, &total);
+    let stride = share.lanes * share.parts;
+    let at_once = if sized { 1 } else { AT_ONCE };
+    let advance = w.ix_const(ix, i64::from(stride * at_once));
+    let whole = total.as_const().is_some_and(|n| n % i64::from(stride * at_once) == 0);
+    let last = w.size(ix, &(&total - &Dim::constant(1)));
+    w.count(ix, first, end, advance, |w, at| {
+        let mut runs_at_once = Vec::with_capacity(at_once as usize);
+        for u in 0..at_once {
+            let step = w.ix_const(ix, i64::from(u * stride));
+            let mut at = w.ix_add(ix, at, step);
+            let mut there = None;
+            if !whole && u > 0 {
+                there = Some(w.ix_less(ix, at, end));
+                at = w.ix_min(ix, at, last);
+            }
+            let start = crate::points::run_start(w, ix, at, &runs, share.vector);
+            let index = with_steps(w, stage, parallel, Some(&start));
+            let dim = index.len().saturating_sub(1);
+            let ahead = Point::new(stage, index.clone()).run_ahead(w, dim, share.vector)?;
+            let elements = ahead.into_iter().enumerate();
+            runs_at_once.extend(elements.map(|(j, loaded)| (j, loaded, index.clone(), start.clone(), there)));
+        }
+        for (j, loaded, index, start, there) in runs_at_once {
+            let dim = index.len().saturating_sub(1);
             let index = shifted(w, ix, &index, dim, j as i64);
             let steps = shifted(w, ix, &start, start.len().saturating_sub(1), j as i64);
-            let mut inside: Option<V> = None;
+            let mut inside: Option<V> = there;
             for ((step, end), extent) in steps.iter().zip(&ends).zip(&flat.reduce) {
                 if extent.size.is_none() {
                     continue;

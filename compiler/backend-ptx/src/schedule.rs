@@ -17,6 +17,7 @@ use graph::symbol::Symbols;
 use crate::blocks::blocks_of;
 use crate::facts::{Along, Limits, access_width, aligned, all, along, at_least, at_most};
 use crate::flat::{Flat, Sink};
+use crate::reduce::columns::Columns;
 use crate::{contract, tile};
 
 /// Threads of a CTA where nothing asks for another number.
@@ -36,6 +37,8 @@ pub enum Schedule {
     Tile { dim: usize },
     /// Tiles of 64 by 64 points of a sum of products, in registers.
     Contract,
+    /// A thread has a run of points, lanes share their steps.
+    Columns(Columns),
     /// `lanes` threads share the steps of one point's reduction, `vector` steps along its last dim at a time; a CTA has
     /// `points` points. With `rows`, neighbouring threads are lanes, else points. With `parts`, that many CTAs share the
     /// steps, and a second launch combines them.
@@ -108,6 +111,7 @@ fn without_vectors(schedule: Schedule) -> Schedule {
         Schedule::Points { .. } | Schedule::Blocks { .. } | Schedule::Tile { .. } | Schedule::Contract => {
             Schedule::Points { vector: 1, unroll: 1 }
         }
+        Schedule::Columns(_) => Schedule::Columns(Columns { vector: 1, lanes: 1, parts: 1 }),
         Schedule::Reduce { points, lanes, rows, .. } => Schedule::Reduce { points, lanes, vector: 1, rows, parts: 1 },
     }
 }
@@ -174,7 +178,7 @@ fn reductions(flat: &Flat, symbols: &Symbols) -> Vec<(Pred, Schedule)> {
     let many_steps = |n| at_least(&steps, n);
     let mut out = Vec::new();
     if is_along_rows(flat) {
-        out.push((at_most(&steps, 8), by_thread));
+        out.push((at_most(&steps, 32), Schedule::Columns(Columns { vector: 1, lanes: 1, parts: 1 })));
         if let Some((vector, fits)) = vector_of_steps(flat, symbols) {
             let both = |pred| all([fits.clone(), pred], symbols);
             out.push((both(all([few(64), many_steps(1 << 16)], symbols)), of(1, THREADS, vector, true, PARTS)));
@@ -184,16 +188,41 @@ fn reductions(flat: &Flat, symbols: &Symbols) -> Vec<(Pred, Schedule)> {
         out.push((all([few(64), many_steps(1 << 16)], symbols), of(1, THREADS, 1, true, PARTS)));
         out.push((at_most(&steps, 512), of(8, 32, 1, true, 1)));
         out.push((always, of(1, THREADS, 1, true, 1)));
-    } else {
-        out.push((all([few(4096), many_steps(1 << 14)], symbols), of(32, 8, 1, false, PARTS)));
-        out.push((all([few(1 << 15), many_steps(64)], symbols), of(32, 8, 1, false, 1)));
-        out.push((always, by_thread));
+        return out;
     }
+    if let Some((vector, fits)) = vector_of(flat, symbols) {
+        out.extend(columns(flat, vector, symbols).into_iter().map(|(pred, s)| (all([fits.clone(), pred], symbols), s)));
+    }
+    out.extend(columns(flat, 1, symbols));
     out
 }
 
+/// Threads that keep a GPU busy.
+const BUSY: i64 = 1 << 17;
+
+/// Schedules of columns by their sizes; the last is for all.
+fn columns(flat: &Flat, vector: u32, symbols: &Symbols) -> Vec<(Pred, Schedule)> {
+    let (points, steps) = (flat.points(), flat.steps());
+    let of = |lanes, parts| Schedule::Columns(Columns { vector, lanes, parts });
+    if let (Some(points), Some(steps)) = (points.as_const(), steps.as_const()) {
+        let runs = (points / i64::from(vector)).max(1);
+        let wanted = (BUSY / runs).min(steps / 8).max(1);
+        let lanes = wanted.min(8).cast_unsigned().next_power_of_two() as u32;
+        let parts = wanted / i64::from(lanes);
+        let parts = if parts >= 2 { parts.min(i64::from(PARTS)).cast_unsigned().next_power_of_two() as u32 } else { 1 };
+        return vec![(Pred::Const(true), of(lanes, parts))];
+    }
+    let few = |n| at_most(&points, n);
+    let many_steps = |n| at_least(&steps, n);
+    vec![
+        (all([few(4096), many_steps(1 << 14)], symbols), of(8, PARTS)),
+        (all([few(1 << 15), many_steps(64)], symbols), of(8, 1)),
+        (Pred::Const(true), of(1, 1)),
+    ]
+}
+
 /// Whether neighbouring steps read closer together than neighbouring points.
-fn is_along_rows(flat: &Flat) -> bool {
+pub fn is_along_rows(flat: &Flat) -> bool {
     let (Some(step), point) = (flat.extents().len().checked_sub(1), flat.parallel.len().checked_sub(1)) else {
         return false;
     };

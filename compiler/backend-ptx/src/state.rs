@@ -15,7 +15,7 @@ use graph::dtype::{Class, DType};
 use graph::expr::BinOp;
 use graph::node::{Acc, Combiner};
 use graph::scalar::Scalar;
-use ptx_expr::{Convert, Float, Int, IntOp, Number, Relation, Width};
+use ptx_expr::{Convert, Float, FloatOp, Int, IntOp, Number, Op, Relation, Width};
 
 use crate::error::PtxError;
 use crate::writer::{V, Writer};
@@ -100,7 +100,10 @@ impl State {
     pub fn new(w: &mut Writer, acc: &Acc, dtype: DType) -> Result<State, PtxError> {
         let kind = kind(acc.combiner, dtype);
         let neutral = match kind {
-            Kind::Best => Scalar::zero(dtype),
+            // What comes first is better, or equal: then there is none, and the first position is the answer.
+            Kind::Best if dtype == DType::Bool => Scalar::bool(false),
+            Kind::Best if matches!(acc.combiner, Combiner::ArgMin { .. }) => Combiner::Min.neutral(dtype),
+            Kind::Best => Combiner::Max.neutral(dtype),
             _ => acc.combiner.neutral(dtype),
         };
         let mut start = Vec::new();
@@ -118,7 +121,8 @@ impl State {
                 start.push((stored_width(dtype), value));
             }
             Kind::Best => {
-                let value = if dtype == DType::Bool { w.m.u32(0) } else { w.constant(neutral)? };
+                let least = matches!(acc.combiner, Combiner::ArgMin { .. });
+                let value = if dtype == DType::Bool { w.m.u32(u32::from(least)) } else { w.constant(neutral)? };
                 start.push((stored_width(dtype), value));
                 let none = w.m.i64(-1);
                 start.push((Width::B64, none));
@@ -179,6 +183,9 @@ impl State {
         if let (Kind::Float, Taken::Product(..)) = (self.kind, taken) {
             return self.assign(w, &new, guard);
         }
+        if self.kind == Kind::Best {
+            return self.take_best(w, &new, guard);
+        }
         self.merge(w, &new, guard)
     }
 
@@ -221,6 +228,11 @@ impl State {
             (Kind::Float, _) => w.m.add(Float::F64, own, theirs),
             (Kind::Integer(ty), Combiner::Prod) => w.m.int2(IntOp::Mul, ty, own, theirs),
             (Kind::Integer(ty), _) => w.m.int2(IntOp::Add, ty, own, theirs),
+            (Kind::Extreme, Combiner::Max | Combiner::Min) if self.dtype.is_float() => {
+                let op = if self.combiner == Combiner::Max { FloatOp::MaxNan } else { FloatOp::MinNan };
+                let f = if self.dtype == DType::F64 { Float::F64 } else { Float::F32 };
+                w.m.apply(Op::Float(op, f), &[own, theirs])
+            }
             (Kind::Extreme, Combiner::Max) => w.binary(BinOp::Max, self.dtype, own, theirs)?,
             (Kind::Extreme, _) => w.binary(BinOp::Min, self.dtype, own, theirs)?,
             (Kind::Logic, Combiner::All | Combiner::Min | Combiner::Prod) => w.m.and(Width::B32, own, theirs),
@@ -228,6 +240,44 @@ impl State {
             (Kind::Best, _) => return self.merge_best(w, other, guard),
         };
         self.assign(w, &[new], guard)
+    }
+
+    /// Takes in a step behind all that were taken: equal values win for the last of the best, and only then.
+    fn take_best(&self, w: &mut Writer, other: &[V], guard: Option<V>) -> Result<(), PtxError> {
+        let (max, last) = match self.combiner {
+            Combiner::ArgMax { last } => (true, last),
+            Combiner::ArgMin { last } => (false, last),
+            _ => return Err(PtxError::Malformed("a combiner without positions")),
+        };
+        let (key, at) = (self.reg(0)?, self.reg(1)?);
+        let [new, new_at] = other else { return Err(PtxError::Malformed("a position without a value")) };
+        let number = number_of(self.dtype);
+        // NaN is the best: the old one stays, or is taken if it is the last that counts.
+        let stays = match (max, last) {
+            (true, false) => Relation::Le,
+            (true, true) => Relation::Lt,
+            (false, false) => Relation::Ge,
+            (false, true) => Relation::Gt,
+        };
+        let worse = w.m.compare(stays, number, *new, key);
+        let mut wins = w.m.not(Width::Pred, worse);
+        if let Number::Float(f) = number {
+            let old_nan = w.m.is_nan(f, key);
+            let mut keeps = old_nan;
+            if last {
+                let new_nan = w.m.is_nan(f, *new);
+                let number_again = w.m.not(Width::Pred, new_nan);
+                keeps = w.m.and(Width::Pred, old_nan, number_again);
+            }
+            let open = w.m.not(Width::Pred, keeps);
+            wins = w.m.and(Width::Pred, wins, open);
+        }
+        if let Some(guard) = guard {
+            wins = w.m.and(Width::Pred, wins, guard);
+        }
+        w.set_if(wins, key, *new);
+        w.set_if(wins, at, *new_at);
+        Ok(())
     }
 
     fn merge_best(&self, w: &mut Writer, other: &[V], guard: Option<V>) -> Result<(), PtxError> {

@@ -180,3 +180,50 @@ fn norms_of_rows() {
           e7 = load 1 [e1] e8 = mul e6, e7 out [e8 to 0 [e0, e1]] } } }";
     check("norm", text, &[&[1], &[10]], Ulp(4));
 }
+
+/// A reduction of one operand; all elements are small whole numbers and quarters, so that ties occur.
+fn reduction(name: &str, dtype: &str, from: &str, to: &str, reduce: &str, index: &str, acc: &str, sizes: &[&[i64]]) {
+    let rank = to.split(',').count();
+    let indices: String = (0..rank + reduce.split(',').count()).map(|k| format!("e{k} = index {k} ")).collect();
+    let out: Vec<String> = (0..rank).map(|k| format!("e{k}")).collect();
+    let result = if acc.starts_with("arg") { "i64" } else { dtype };
+    let text = format!(
+        "kernel params 2 {{ operand {dtype}[{from}] result {result}[{to}] nest outer [] {{ stage inner [{to}] {{ reduce [{reduce}]
+           {indices} e20 = load 0 [{index}] acc0: {result} = {acc} e20 e21 = acc 0 out [e21 to 0 [{}]] }} }} }}",
+        out.join(", ")
+    )
+    .replace("e20", &format!("e{}", rank + reduce.split(',').count()))
+    .replace("e21", &format!("e{}", rank + reduce.split(',').count() + 1));
+    check(&format!("{name}_{dtype}_{acc}"), &text, sizes, Ulp(1));
+}
+
+#[test]
+fn positions_of_the_best() {
+    for acc in ["argmax", "argmax_last", "argmin", "argmin_last"] {
+        for dtype in ["f32", "i8", "f16"] {
+            reduction("row", dtype, "p0, 200", "p0", "200", "e0, e1", acc, &[&[3, 0]]);
+            reduction("column", dtype, "p0, 24", "24", "p0", "e1, e0", acc, &[&[1, 0], &[70, 0]]);
+        }
+    }
+}
+
+#[test]
+fn reductions_of_held_rows() {
+    for acc in ["sum", "max"] {
+        reduction("held", "f32", "p0, 64", "p0", "64", "e0, e1", acc, &[&[1, 0], &[37, 0]]);
+        reduction("held_49", "f16", "p0, 49", "p0", "49", "e0, e1", acc, &[&[5, 0]]);
+    }
+    reduction("held_long", "f32", "p0, 5000", "p0", "5000", "e0, e1", "sum", &[&[2, 0]]);
+}
+
+#[test]
+fn columns_and_windows() {
+    for acc in ["sum", "max"] {
+        for dtype in ["f32", "f16"] {
+            reduction("pool", dtype, "p0, 7, 7, 40", "p0, 40", "7, 7", "e0, e2, e3, e1", acc, &[&[3, 0]]);
+            reduction("window", dtype, "p0, 3, 40", "p0, 40", "3", "e0, e2, e1", acc, &[&[5, 0]]);
+        }
+    }
+    reduction("tall", "f32", "3000, 40", "40", "3000", "e1, e0", "sum", &[&[]]);
+    reduction("tall_5", "f32", "p0, 5", "5", "p0", "e1, e0", "sum", &[&[3000, 0], &[20000, 0]]);
+}
