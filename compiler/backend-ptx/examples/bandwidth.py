@@ -116,7 +116,7 @@ REFERENCES = {
 }
 PEERS = dict(REFERENCES)
 PEERS["row_sum"] = lambda x: [x.sum(1)]
-PEERS["scatter_add"] = REFERENCES["scatter_add"]
+PEERS["top"] = lambda x: list(torch.topk(x, 5 if x.dim() == 2 else 100))
 
 def make(job, copies):
     """Inputs and buffers, so often that two runs meet different memory."""
@@ -162,13 +162,15 @@ def wrong(job, inputs, outputs):
 
 BOUND = {"f32": 2e-6, "f16": 2e-3, "bf16": 1e-2}
 copies = {}
-def copy_time(total):
-    """Microseconds to copy so that reads and writes together are `total` bytes."""
-    key = max(1, round(total / 2 / (1 << 20)))
+def copy_time(total, dtype):
+    """Microseconds to copy random elements so that reads and writes together are `total` bytes."""
+    megabytes = max(1, round(total / 2 / (1 << 20)))
+    key = (megabytes, str(dtype))
     if key not in copies:
-        n = 2 if key > 16 else 8
-        pairs = [(torch.empty(key << 20, device="cuda", dtype=torch.uint8), torch.empty(key << 20, device="cuda", dtype=torch.uint8)) for _ in range(n)]
-        copies[key] = timed([lambda a=a, b=b: b.copy_(a) for a, b in pairs], 4) / ((key << 21) / total)
+        n = 2 if megabytes > 16 else 8
+        count = (megabytes << 20) // dtype.itemsize
+        pairs = [(torch.randn(count, device="cuda").to(dtype), torch.zeros(count, device="cuda", dtype=dtype)) for _ in range(n)]
+        copies[key] = timed([lambda a=a, b=b: b.copy_(a) for a, b in pairs], 4) / ((megabytes << 21) / total)
     return copies[key]
 
 rows = []
@@ -196,7 +198,7 @@ for job in json.load(open(os.path.join(opt.folder, "jobs.json"))):
         if opt.peers and job["reference"] in PEERS and job["reference"] != "compact":
             p = timed([lambda s=s: PEERS[job["reference"]](*s[0]) for s in sets], 2)
             peer = f" torch {p:9.1f} us ({p / us:.2f})"
-        base = copy_time(total)
+        base = copy_time(total, TYPES[job["dtype"]])
         print(f'{title:34} {len(job["launches"])} launches {us:9.1f} us {total / us / 1e3:7.0f} GB/s {base / us:5.2f} of copy{peer}{bad}', flush=True)
         del sets
     except Exception as e:
@@ -204,4 +206,5 @@ for job in json.load(open(os.path.join(opt.folder, "jobs.json"))):
         if "illegal" in str(e) or "700" in str(e) or "716" in str(e) or "719" in str(e):
             raise SystemExit("the context is lost")
     torch.cuda.empty_cache()
-print(f"{time.time() - started:.0f} s, copy rates", {k: round((k << 21) / 1e3 / v) for k, v in copies.items()})
+rates = {f"{k} MB {d}": round((k << 21) / 1e3 / v) for (k, d), v in copies.items() if k > 200}
+print(f"{time.time() - started:.0f} s, copy rates", rates)

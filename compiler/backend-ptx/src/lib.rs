@@ -29,6 +29,7 @@ pub mod points;
 pub mod prefix;
 pub mod reduce;
 pub mod rows;
+mod scan;
 pub mod scatter;
 pub mod schedule;
 pub mod sort;

@@ -1,8 +1,11 @@
-//! Stable sorts along an axis: a CTA sorts one line by a bitonic network over elements of 64 bits, in shared memory or in
+//! Stable sorts along an axis. One key of up to 32 bits over a known extent: many CTAs ([`merge`]). Else a CTA sorts one line by a
+//! bitonic network over elements of 64 bits, in shared memory or in
 //! the scratch.
 //!
 //! With one key of up to 32 bits, an element is the key's order (above) and its position (below), so that elements compare as
 //! numbers and equal keys keep their order. Otherwise an element is a position, and keys are read to compare.
+
+mod merge;
 
 use graph::dim::{Dim, Pred};
 use graph::dtype::{Class, DType};
@@ -25,6 +28,9 @@ const SORTERS: u32 = 512;
 
 /// Bytes of scratch: twice the elements of all lines, where they do not fit shared memory.
 pub fn workspace(kernel: &Kernel, axis: usize, symbols: &Symbols, limits: &Limits) -> Dim {
+    if let Some(sorting) = merge::sorting(kernel, axis, limits) {
+        return sorting.workspace();
+    }
     let Some(shape) = kernel.operands.first().map(|o| &o.shape) else { return Dim::constant(0) };
     let Some(extent) = shape.get(axis) else { return Dim::constant(0) };
     let bytes = &Dim::product(shape) * &Dim::constant(16);
@@ -32,6 +38,9 @@ pub fn workspace(kernel: &Kernel, axis: usize, symbols: &Symbols, limits: &Limit
 }
 
 pub fn launches(ctx: Ctx<'_>, axis: usize, descending: bool) -> Result<Vec<GpuKernel>, PtxError> {
+    if let Some(sorting) = merge::sorting(ctx.kernel, axis, ctx.limits) {
+        return merge::launches(ctx, axis, descending, &sorting);
+    }
     let shape = ctx.kernel.operands.first().map(|o| o.shape.clone());
     let shape = shape.ok_or(PtxError::Malformed("a sort of nothing"))?;
     let extent = shape.get(axis).ok_or(PtxError::Malformed("no such axis"))?;

@@ -138,6 +138,11 @@ impl Writer {
         }
     }
 
+    /// A number as an argument, even where it is known: for launches that differ in it alone.
+    pub fn argument(&mut self, number: &Dim) -> V {
+        self.held(Arg::Size32(number.clone()), Type::U32, 0)
+    }
+
     /// Multiplier and shift for divisions by a size. An extent of 0 has no points to divide for, and counts as 1.
     pub fn divisor(&mut self, dim: &Dim) -> (V, V) {
         let dim = Symbols::default().max(dim, &Dim::constant(1));

@@ -82,3 +82,40 @@ fn scatters() {
     scatter("bool", "combine any", shapes);
     scatter("f32", "combine max", shapes);
 }
+
+/// Lines of known length, which many CTAs sort.
+fn known(key: &str, extent: i64, limit: i64, descending: bool, lines: &[&[i64]]) {
+    let word = if descending { " descending" } else { "" };
+    let text = format!(
+        "kernel params 1 {{ operand {key}[p0, {extent}] result {key}[p0, {limit}] result i64[p0, {limit}] sort axis 1{word} }}"
+    );
+    check(&format!("sort_{key}_{extent}_{limit}{}", word.trim()), &text, lines, Exact);
+}
+
+#[test]
+fn sorts_by_many_ctas() {
+    known("f32", 2, 2, false, &[&[3]]);
+    known("f32", 1000, 1000, false, &[&[2]]);
+    known("f16", 1000, 5, true, &[&[3]]);
+    known("i32", 4097, 4097, true, &[&[1]]);
+    known("f32", 9000, 9000, false, &[&[2]]);
+    known("i8", 9000, 100, true, &[&[2]]);
+    known("f32", 9000, 3000, true, &[&[1]]);
+}
+
+#[test]
+fn not_a_number_comes_last() {
+    let text = "kernel params 0 { operand f32[600] result f32[600] result i64[600] sort axis 0 }";
+    let kernel = nest::text::parse(text).unwrap();
+    let element = |k: usize| match k % 5 {
+        0 => f64::NAN,
+        1 => -0.0,
+        2 => 0.0,
+        3 => f64::NEG_INFINITY,
+        _ => f64::INFINITY,
+    };
+    let elements: Vec<_> =
+        (0..600).map(|k| graph::scalar::Scalar::from_f64(graph::dtype::DType::F32, element(k))).collect();
+    let keys = graph::tensor::Tensor::from_scalars(graph::dtype::DType::F32, vec![600], &elements).unwrap();
+    emulated::check_with(&kernel, &[], &[keys], Exact);
+}
