@@ -13,7 +13,7 @@
 use ptx::{ArriveOrder, Builder, Form, Op, Reg, Sm, Space, Type, Vector};
 
 use crate::finish::{Destination, Finish};
-use crate::fragment::{Accumulators, GROUP};
+use crate::fragment::Accumulators;
 use crate::launch::{KernelError, Params};
 use crate::val::Val;
 
@@ -32,6 +32,8 @@ pub struct Parts {
     pub columns: u32,
     pub threads: u32,
     pub splits: u32,
+    /// Rows from one group of 16 rows of a warp to the next.
+    pub spacing: u32,
 }
 
 impl Parts {
@@ -54,7 +56,7 @@ impl Parts {
         for (g, group) in (0_u32..).zip(sums) {
             for (n, four) in (0_u32..).zip(group) {
                 for (half, pair) in (0_u32..).zip(four.chunks(2)) {
-                    let offset = (g * GROUP + half * 8) * self.pitch() * 4 + n * 32;
+                    let offset = (g * self.spacing + half * 8) * self.pitch() * 4 + n * 32;
                     b.st_vector(Space::Shared, Type::F32, (at, i64::from(offset)), pair);
                 }
             }

@@ -12,6 +12,7 @@ use crate::fragment::Input;
 use crate::gemm::GemmVariant;
 use crate::image::Window;
 use crate::simt::SimtVariant;
+use crate::wide::WideVariant;
 
 /// Code of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +85,7 @@ pub enum Second {
 pub enum Variant {
     Gemm(GemmVariant),
     Simt(SimtVariant),
+    Wide(WideVariant),
 }
 
 impl Variant {
@@ -91,6 +93,7 @@ impl Variant {
     pub fn has_parts(&self, sm: Sm) -> bool {
         match self {
             Variant::Gemm(v) => v.splits > 1 && !cluster::takes(sm, v.splits),
+            Variant::Wide(v) => v.splits > 1 && !cluster::takes(sm, v.splits),
             Variant::Simt(v) => v.splits > 1,
         }
     }
@@ -99,6 +102,7 @@ impl Variant {
         match self {
             Variant::Gemm(v) => v.splits,
             Variant::Simt(v) => v.splits,
+            Variant::Wide(v) => v.splits,
         }
     }
 
@@ -107,6 +111,7 @@ impl Variant {
         match self {
             Variant::Gemm(v) => v.name(),
             Variant::Simt(v) => v.name(),
+            Variant::Wide(v) => v.name(),
         }
     }
 }

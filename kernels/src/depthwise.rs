@@ -92,6 +92,10 @@ pub const VARIANTS: &[DepthwiseVariant] = &[
     DepthwiseVariant::new([2, 4], 4, [8, 4], 8),
     DepthwiseVariant::new([4, 2], 8, [2, 8], 8),
     DepthwiseVariant::new([2, 2], 8, [4, 8], 8),
+    DepthwiseVariant::new([2, 7], 4, [4, 1], 32),
+    DepthwiseVariant::new([2, 7], 4, [7, 1], 16),
+    DepthwiseVariant::new([4, 4], 4, [4, 4], 8),
+    DepthwiseVariant::new([7, 1], 4, [1, 7], 16),
     DepthwiseVariant::new([2, 2], 4, [4, 8], 8),
     DepthwiseVariant::new([1, 4], 8, [8, 4], 8),
     DepthwiseVariant::new([1, 4], 4, [8, 4], 8),
@@ -180,7 +184,7 @@ pub fn emit(problem: &Depthwise, variant: &DepthwiseVariant, sm: Sm) -> Result<D
     let across = variant.channel_threads(problem.columns);
     let threads = variant.cta(problem.columns);
     b.block([threads, 1, 1]);
-    if window.kernel[0] * window.kernel[1] <= KEPT || looped(problem, variant) {
+    if variant.block[0] * variant.block[1] * variant.lanes <= 16 {
         // Else some assemblers stop at 64 registers and spill.
         b.min_ctas(1);
     }

@@ -70,6 +70,8 @@ pub struct Shape {
     pub splits: f64,
     /// Whether the parts of a split sum are added inside a cluster.
     pub clustered: bool,
+    /// Whether warp groups multiply, straight from shared memory.
+    pub wide: bool,
     /// Rows and columns of a warp, which say how often a fragment is used.
     pub warp: [f64; 2],
 }
@@ -93,7 +95,11 @@ impl Device {
         let [down, across] = shape.warp;
         let reuse = down * across / (down + across);
         let full = if work.input == Input::F32 { 10.0 } else { 24.0 };
-        let efficiency = (reuse / (reuse + full * 0.25)).min(0.9);
+        // Warp groups read no fragments, and reach what the others do not.
+        let efficiency = match shape.wide {
+            true => (1.35 * across / (across + 20.0)).min(1.25),
+            false => (reuse / (reuse + full * 0.25)).min(0.9),
+        };
         // Few warps cannot hide the way of their operands.
         let busy = (tiles / sms).ceil().min(held) * f64::from(shape.threads);
         let filled = (busy / 256.0).min(1.0).sqrt();

@@ -24,6 +24,7 @@
 use ptx::{Builder, Sm};
 
 use crate::cluster::{self, Parts};
+use crate::fragment::GROUP;
 use crate::launch::{Grid, KernelError, Params, TileKernel};
 use crate::pipeline::Pipeline;
 use crate::product::{Opening, Product, Side, share};
@@ -114,13 +115,19 @@ pub fn emit(problem: &Product, variant: &GemmVariant, sm: Sm) -> Result<TileKern
         let Opening { thread, shared: base, .. } = open;
         let lane = Val::Reg(thread).and(&mut b, 31);
         let corner = plan.corner(&mut b, thread);
-        let parts =
-            Parts { rows: variant.rows, columns: variant.columns, threads: variant.threads(), splits: variant.splits };
+        let parts = Parts {
+            rows: variant.rows,
+            columns: variant.columns,
+            threads: variant.threads(),
+            splits: variant.splits,
+            spacing: GROUP,
+        };
         shared = shared.max(parts.shared());
         parts.keep(&mut b, &sums, corner, (lane, base));
         parts.finish(&mut b, &mut params, sm, finish, at, (thread, base, open.cell.split))?;
     } else {
-        plan.store(&mut b, &mut params, &sums, finish, at, threads)?;
+        let corner = plan.corner(&mut b, threads.0);
+        plan.turn().store(&mut b, &mut params, &sums, finish, [at, corner], threads)?;
     }
     Ok(TileKernel { entry: b.finish(), roles: params.finish(), threads: variant.threads(), shared, grid })
 }

@@ -35,6 +35,9 @@ impl Window {
     }
 }
 
+/// A position that no window makes part of an image.
+const OUTSIDE: u32 = 1 << 30;
+
 /// The copies of one thread.
 #[derive(Debug)]
 pub struct ImageLoader {
@@ -79,6 +82,7 @@ impl ImageLoader {
         let mut rows = Vec::new();
         for (chunk, row) in chunks {
             let m = place.start.add(b, row).min(b, last);
+            let exists = place.start.add(b, row).less(b, place.rows);
             let (n, pixel) = divide_rem(b, m, pixels.0, pixels.1);
             let (p, q) = divide_rem(b, pixel, across.0, across.1);
             let mut corner = |d: usize, at: Val| {
@@ -89,6 +93,8 @@ impl ImageLoader {
             let line = b.mad(Type::S32, n, extents[0], corner[0]);
             let index = b.mad(Type::S32, line, extents[1], corner[1]);
             let pointer = b.mad_wide(Type::S32, index, pixel_bytes, place.base);
+            // A row beyond the last is outside of every image.
+            let corner = [b.selp(Type::U32, corner[0], OUTSIDE, exists), corner[1]];
             rows.push(Row { chunk, pointer, corner });
         }
         let along = column.mul(b, source.chunk / source.element);

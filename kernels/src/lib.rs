@@ -30,7 +30,10 @@ pub mod shared;
 pub mod simt;
 pub mod source;
 pub mod split;
+pub mod turn;
 pub mod val;
+pub mod warpgroup;
+pub mod wide;
 
 pub use claim::{Contractions, Convolutions, DepthwiseConvolutions};
 pub use code::GpuCode;

@@ -12,7 +12,7 @@ use crate::epilogue::{Axes, Epilogue, symbols};
 use crate::finish::{Finish, Stored};
 use crate::launch::{KernelError, Role, Tensor, TileKernel};
 use crate::product::{Product, Side};
-use crate::{gemm, simt, split};
+use crate::{gemm, simt, split, wide};
 
 /// Launches of a code, in order; each starts when the one before is done.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,6 +144,7 @@ fn emit(problem: &Product, variant: &Variant, sm: Sm) -> Result<TileKernel, Kern
     match variant {
         Variant::Gemm(variant) => gemm::emit(problem, variant, sm),
         Variant::Simt(variant) => simt::emit(problem, variant, sm),
+        Variant::Wide(variant) => wide::emit(problem, variant, sm),
     }
 }
 

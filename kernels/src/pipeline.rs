@@ -9,13 +9,13 @@
 //! The barrier of a tile lies before its last products, so that loads from the next slot overlap them. A slot is filled again
 //! only after the barrier that follows the last load from it.
 
-use ptx::{Builder, Cmp, Form, Op, Reg, Sm, Space, Type};
+use ptx::{Builder, Cmp, Form, Op, Reg, Sm, Type};
 
-use crate::finish::{Destination, Finish};
 use crate::fragment::{Accumulators, Fragments, GROUP, Input, Part, STEP_BYTES, multiply, zeros};
-use crate::launch::{KernelError, Params};
+use crate::launch::KernelError;
 use crate::shared::SharedTile;
 use crate::source::Fill;
+use crate::turn::Turn;
 use crate::val::Val;
 
 /// A tile of a product, resolved for a target.
@@ -75,16 +75,14 @@ impl Pipeline {
         self.a.0.bytes() + self.b.0.bytes()
     }
 
-    /// Floats between the rows that a warp passes its sums in: 8 more than a row has, so that the lanes' pairs fall into
-    /// different banks.
-    const fn pitch(&self) -> u32 {
-        self.part()[1] + 8
-    }
-
     /// Bytes of shared memory.
     pub fn shared(&self) -> u32 {
-        let turn = self.warps[0] * self.warps[1] * GROUP * self.pitch() * 4;
-        (self.slot() * self.stages).max(turn)
+        (self.slot() * self.stages).max(self.turn().shared(self.warps[0] * self.warps[1]))
+    }
+
+    /// How sums leave the registers.
+    pub const fn turn(&self) -> Turn {
+        Turn { columns: self.part()[1], spacing: GROUP, sm: self.sm }
     }
 
     /// First row and column of the warp's part of the tile.
@@ -199,71 +197,10 @@ impl Pipeline {
         let wrapped = b.setp(Cmp::Eq, Type::U32, slot, end);
         b.guarded(wrapped, |b| b.mov_to(Type::U32, slot, base));
     }
-
-    /// Stores the tile: each warp passes 16 rows at a time through its part of shared memory.
-    pub fn store(
-        &self,
-        b: &mut Builder,
-        params: &mut Params,
-        sums: &Accumulators,
-        (finish, to): (&Finish, &mut Destination),
-        (row, column): (Val, Val),
-        (thread, base): (Reg, Reg),
-    ) -> Result<(), KernelError> {
-        let columns = self.part()[1];
-        let pitch = self.pitch() * 4;
-        let lane = Val::Reg(thread).and(b, 31);
-        let warp = Val::Reg(thread).shr(b, 5);
-        let (down, across) = self.corner(b, thread);
-        let region = warp.mul(b, GROUP * pitch).add(b, base);
-        let (row_in, pair) = lane.div_rem(b, 4);
-        let into = row_in.mul(b, pitch).add(b, region);
-        let into = pair.mul(b, 8).add(b, into).reg(b);
-        let per_row = columns / finish.vector();
-        let (from_row, from_vector) = lane.div_rem(b, per_row.min(32));
-        let from = from_row.mul(b, pitch).add(b, region);
-        let from = from_vector.mul(b, finish.vector() * 4).add(b, from).reg(b);
-        let row = row.add(b, down).add(b, from_row);
-        let within = from_vector.mul(b, finish.vector());
-        let column = column.add(b, across).add(b, within);
-        for (g, group) in (0_u32..).zip(sums) {
-            b.warp_barrier();
-            for (n, four) in (0_i64..).zip(group) {
-                for (half, pair) in (0_i64..).zip(four.chunks(2)) {
-                    b.st_vector(Space::Shared, Type::F32, (into, n * 32 + half * 8 * i64::from(pitch)), pair);
-                }
-            }
-            b.warp_barrier();
-            let (rows_at_once, side) = (32_u32.div_ceil(per_row), per_row.div_ceil(32));
-            for turn in 0..GROUP / rows_at_once * side {
-                let (down, across) = (turn / side * rows_at_once, turn % side * 32);
-                let at = (from, i64::from(down * pitch + across * finish.vector() * 4));
-                let values = floats(b, at, finish.vector());
-                let place = (row.add(b, g * GROUP + down), column.add(b, across * finish.vector()));
-                finish.store(b, params, self.sm, to, place, &values)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Neighbouring floats in shared memory.
-fn floats(b: &mut Builder, (base, offset): (Reg, i64), count: u32) -> Vec<Reg> {
-    let width = count.min(4);
-    let vector = ptx::Vector::of(width as usize).unwrap_or(ptx::Vector::One);
-    let parts = (0..i64::from(count / width)).map(|k| {
-        let address = (base, offset + k * 16);
-        if width == 1 {
-            vec![b.ld(Space::Shared, Type::F32, address)]
-        } else {
-            b.ld_vector(Space::Shared, Type::F32, vector, address)
-        }
-    });
-    parts.collect::<Vec<_>>().concat()
 }
 
 /// Whether there are more than so many tiles; `None` if that is known.
-fn more(b: &mut Builder, count: Val, than: u32) -> Option<Reg> {
+pub fn more(b: &mut Builder, count: Val, than: u32) -> Option<Reg> {
     if count.as_const().is_some_and(|count| count > than) {
         return None;
     }

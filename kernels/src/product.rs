@@ -88,7 +88,7 @@ impl Opening {
             (finish, to)
         };
         let thread = b.special(Special::TidX);
-        let shared = b.dynamic_shared(128);
+        let shared = b.dynamic_shared(1024);
         let shared = b.mov(Type::U32, shared);
         Ok(Opening { rows, columns, depth, cell, operands, finish, to, thread, shared })
     }

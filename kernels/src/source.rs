@@ -8,8 +8,8 @@
 //! 128 rows of 64 bytes, chunks of 16, 256 threads:  thread t copies chunk t % 4 of rows t / 4 and t / 4 + 64
 //! ```
 //!
-//! What lies beyond the sum's end is zero. Beyond the result's edge, the plain form copies the last row again (these sums are
-//! never stored), the crossed form zeros; nothing outside the matrix is read. Chunks need: pointer, distance of rows, and start
+//! What lies beyond the sum's end is zero. Beyond the result's edge, the plain form copies other rows (these sums are never stored),
+//! the crossed form zeros; nothing outside the matrix is read. Chunks need: pointer, distance of rows, and start
 //! of the sum are multiples of the chunk; for copies through registers also the extent of the contiguous dim.
 
 use ptx::{Builder, Fetch, Form, Op, Reg, Space, Type, Vector};
@@ -184,7 +184,7 @@ impl Loader {
             Val::Reg(_) => true,
         };
         let elements = source.chunk / source.element;
-        let (along, last) = (column.mul(b, elements), place.extent.sub(b, 1));
+        let along = column.mul(b, elements);
         let pointer = if source.crossed {
             let term = place.first.add(b, row0);
             let start = address(b, place.base, term, lead);
@@ -204,8 +204,7 @@ impl Loader {
                 let bytes = bytes_inside(b, outer, place.extent, &source);
                 (lead.mul(b, chunk.row).add(b, across), Some(bytes))
             } else {
-                let outer = place.start.add(b, row).min(b, last);
-                let from_start = outer.sub(b, place.start);
+                let from_start = existing(b, row, (place.start, place.extent), source.rows);
                 (from_start.mul(b, lead).add(b, across), None)
             };
             parts.push(Part { chunk, offset, bytes });
@@ -223,6 +222,24 @@ impl Loader {
         };
         Loader { source, pointer, parts, active, step, at, depth: place.depth }
     }
+}
+
+/// A row of a tile, from the tile's first on; in the place of one beyond the result's edge another, and not the same for all of them,
+/// which would make all CTAs ask for one line of the L2 cache.
+fn existing(b: &mut Builder, row: Val, (start, extent): (Val, Val), rows: u32) -> Val {
+    let other = match extent {
+        Val::Const(extent) if extent.is_multiple_of(rows) => return row,
+        // There is one tile.
+        Val::Const(extent) if extent < rows => row.and(b, (extent + 1).next_power_of_two() / 2 - 1),
+        _ => {
+            let there = extent.sub(b, start);
+            let last = there.sub(b, 1);
+            row.sub(b, there).min(b, last)
+        }
+    };
+    let inside = start.add(b, row).less(b, extent);
+    let (row, other) = (row.reg(b), other.reg(b));
+    b.selp(Type::U32, row, other, inside).into()
 }
 
 impl Fill for Loader {

@@ -8,7 +8,7 @@ use kernels::finish::{Finish, Stored};
 use kernels::fragment::Input;
 use kernels::image::Window;
 use kernels::product::{Product, Side};
-use kernels::{KernelError, TileKernel, depthwise, gemm, simt, split};
+use kernels::{KernelError, TileKernel, depthwise, gemm, simt, split, wide};
 use ptx::{Entry, Module, Sm};
 
 fn ptxas() -> Option<PathBuf> {
@@ -47,6 +47,7 @@ fn check_entries(sm: Sm, entries: Vec<Entry>) {
     std::fs::remove_file(&file).unwrap();
     let text = String::from_utf8_lossy(&run.stderr).into_owned() + &String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{sm}: {text}");
+    assert!(!text.contains("serialized"), "{sm}: products wait for each other: {text}");
     let spills: Vec<&str> =
         text.lines().filter(|l| l.contains("spill") && !l.contains(" 0 bytes spill stores")).collect();
     assert!(spills.is_empty(), "{sm}: {spills:?} in {text}");
@@ -93,6 +94,21 @@ fn gemm_bf16_with_arguments_for_sizes() {
 #[test]
 fn gemm_tf32_of_weights() {
     gemm_targets(Input::Tf32, [Some(1000), Some(200)], [side(false, 16); 2], Stored::F32, 4);
+}
+
+#[test]
+fn warp_groups() {
+    let sides = [side(false, 16); 2];
+    let window = Window { channels: 64, kernel: [3, 3], strides: [1, 1], dilations: [1, 1] };
+    let product = |input, dtype| product(input, [Some(256), Some(576)], sides, dtype, 8);
+    let f16 = product(Input::F16, Stored::F16);
+    let problems = [f16.clone(), Product { window: Some(window), ..f16 }, product(Input::Bf16, Stored::F32)];
+    for problem in problems {
+        let vector = if problem.input == Input::Bf16 { 4 } else { 8 };
+        let problem = Product { finish: problem.finish.at_most(vector), ..problem };
+        let variants = wide::VARIANTS.iter().flat_map(|v| [*v, wide::WideVariant { splits: 4, ..*v }]);
+        check(Sm::Sm90a, variants.map(|v| wide::emit(&problem, &v, Sm::Sm90a).unwrap()).collect());
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use kernels::fragment::Input;
 use kernels::gemm::{GemmVariant, VARIANTS, emit};
 use kernels::image::Window;
 use kernels::product::{Product, Side};
+use kernels::wide;
 use ptx::Sm;
 
 fn side(crossed: bool, chunk: u32) -> Side {
@@ -139,4 +140,40 @@ fn convolutions() {
     convolve(Window { strides: [2, 3], dilations: [2, 1], ..window }, [9, 8], [2, 1], 5, 16);
     convolve(Window { channels: 4, kernel: [7, 7], strides: [2, 2], ..window }, [11, 9], [3, 3], 33, 8);
     convolve(Window { channels: 16, kernel: [1, 1], ..window }, [4, 3], [0, 0], 7, 16);
+}
+
+/// Warp groups: every variant with a row more than a tile, less than a tile of columns, and a sum that ends within a slot.
+#[test]
+fn warp_groups_with_remainders() {
+    for v in wide::VARIANTS {
+        let s = sizes(v.rows as usize + 1, 40, 64 * 5 + 8);
+        let p = problem(Input::F16, &s, [side(false, 16); 2], Stored::F16, 8);
+        check(&p, wide::emit(&p, v, Sm::Sm90a).unwrap(), Sm::Sm90a, &s);
+    }
+}
+
+#[test]
+fn warp_groups_with_few_slots_and_splits() {
+    let v = wide::WideVariant::new([64, 64], [1, 1], 4);
+    let s = sizes(5, 8, 8);
+    let p = problem(Input::Bf16, &s, [side(false, 16); 2], Stored::F32, 4);
+    check(&p, wide::emit(&p, &v, Sm::Sm90a).unwrap(), Sm::Sm90a, &s);
+    let s = Sizes { batch: vec![2], ..sizes(70, 35, 500) };
+    let p = problem(Input::F16, &s, [side(false, 8), side(false, 4)], Stored::F16, 1);
+    for splits in [3, 8, 9] {
+        let v = wide::WideVariant { splits, ..v };
+        check(&p, wide::emit(&p, &v, Sm::Sm90a).unwrap(), Sm::Sm90a, &s);
+    }
+    assert!(wide::emit(&p, &v, Sm::Sm100a).unwrap_err().to_string().contains("sm_90"));
+}
+
+#[test]
+fn warp_groups_convolve() {
+    let window = Window { channels: 8, kernel: [3, 3], strides: [2, 1], dilations: [1, 2] };
+    let image = Image { batch: 2, data: [9, 8], result: [5, 6], pads: [1, 1] };
+    let s = Sizes { image: Some(image), ..sizes(60, 24, window.depth() as usize) };
+    let p =
+        Product { window: Some(window), ..problem(Input::F16, &s, [side(false, 16), side(false, 16)], Stored::F16, 8) };
+    let v = wide::WideVariant::new([64, 64], [1, 1], 4);
+    check(&p, wide::emit(&p, &v, Sm::Sm90a).unwrap(), Sm::Sm90a, &s);
 }

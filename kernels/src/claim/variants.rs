@@ -11,10 +11,10 @@ use crate::code::{GpuCode, Label, ProductCode, Second, Variant};
 use crate::device::{Device, Shape, Work};
 use crate::fragment::Input;
 use crate::lower::workspace;
-use crate::{cluster, gemm, simt};
+use crate::{cluster, gemm, simt, wide};
 
 /// Of the kernels of products and convolutions: a change of their speed makes it another.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 /// How often a sum may be cut, and the fewest terms of a part.
 const SPLITS: [u32; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 const LEAST_DEPTH: f64 = 128.0;
@@ -151,11 +151,31 @@ fn candidates(device: &Device, work: &Work, splits: u32) -> Vec<(Variant, Shape)
         let clustered = cluster::takes(device.sm, splits);
         (Variant::Gemm(v), Shape { clustered, ..shape(v.rows, v.columns, v.threads(), shared, splits, warp) })
     };
-    gemm::VARIANTS.iter().map(of).collect()
+    let mut out: Vec<_> = gemm::VARIANTS.iter().map(of).collect();
+    if device.sm == ptx::Sm::Sm90a && matches!(work.input, Input::F16 | Input::Bf16) {
+        let of = |v: &wide::WideVariant| {
+            let v = wide::WideVariant { splits, group: group(v.rows), ..*v };
+            let part = [f64::from(v.rows / v.groups[0]), f64::from(v.columns / v.groups[1])];
+            let clustered = cluster::takes(device.sm, splits);
+            let shape = shape(v.rows, v.columns, v.threads(), v.shared(), splits, part);
+            (Variant::Wide(v), Shape { clustered, wide: true, ..shape })
+        };
+        out.extend(wide::VARIANTS.iter().map(of));
+    }
+    out
 }
 
 fn shape(rows: u32, columns: u32, threads: u32, shared: u32, splits: u32, warp: [f64; 2]) -> Shape {
-    Shape { rows: rows.into(), columns: columns.into(), threads, shared, splits: splits.into(), clustered: false, warp }
+    Shape {
+        rows: rows.into(),
+        columns: columns.into(),
+        threads,
+        shared,
+        splits: splits.into(),
+        clustered: false,
+        wide: false,
+        warp,
+    }
 }
 
 #[cfg(test)]
