@@ -37,7 +37,7 @@ pub(super) fn lower(code: &DepthwiseCode, operands: usize, epilogue: &Kernel, sm
         cluster: [1, 1, 1],
         shared: 0,
         args: roles.iter().map(|role| sizes.argument(role)).collect(),
-        module: Module::new(sm, vec![entry]),
+        module: Module::new(sm, vec![ptx::legalize(entry, sm)]),
     };
     Ok(Lowered { launches: vec![launch], workspace: Dim::constant(0) })
 }
