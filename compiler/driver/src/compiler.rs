@@ -8,6 +8,7 @@ use passes::Precision;
 
 use crate::error::Error;
 use crate::golden;
+use crate::gpu::Gpu;
 use crate::linked;
 use crate::locked::{Answers, Locked};
 use crate::planned::Planned;
@@ -163,7 +164,11 @@ impl Compiler {
         let tuned = match (&self.tune, &machine) {
             (Some(tune), Some((machine, gpu))) => {
                 let budget = Budget { time: tune.time, stop: &tune.stop };
-                Some(tuning::tune(&model, *gpu, machine, &mut lock, budget, &mut |what| progress.next(what))?)
+                let tuned = tuning::tune(&model, *gpu, machine, &mut lock, budget, &mut |what| progress.next(what))?;
+                if let Targets::Gpus(list) = &targets {
+                    list.iter().try_for_each(|sm| tuning::complete(&model, Gpu { sm: *sm }, &mut lock))?;
+                }
+                Some(tuned)
             }
             _ => None,
         };

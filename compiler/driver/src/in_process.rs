@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use emit::gpu::{GpuTarget, Lowered, lower};
+use emit::slots::Slot;
 use emit::weight_table::WeightTable;
 use graph::datum::Datum;
 use onnx::hosted::{from_datum, to_datum};
@@ -56,17 +57,50 @@ pub struct Loadable {
 impl Loadable {
     /// Writes the kernels of a plan.
     pub fn of<C>(plan: &Plan<C>, target: &dyn GpuTarget<C>) -> Result<Loadable, Error> {
-        let mut weights = WeightTable::default();
-        let places = weights.add(plan)?;
-        let lowered = lower(plan, target, &places)?;
-        Ok(Loadable { lowered, weights })
+        let Stored { table, places } = Stored::of(plan)?;
+        Ok(Loadable { lowered: lower(plan, target, &places)?, weights: table })
     }
 
     /// Loads it on a device of a driver.
     pub fn load(self, driver: &'static DriverTable, options: EngineOptions) -> Result<GpuEngine, Error> {
-        let weights = in_memory(&self.weights).map_err(StepError::at_border)?;
-        let host = Arc::new(Host::new(self.lowered.hosts, &self.weights.strings));
-        Ok(GpuEngine::load(driver, self.lowered.program, weights, host, options)?)
+        load_lowered(driver, self.lowered, &self.weights, options)
+    }
+}
+
+/// Loads a plan whose weights are at hand.
+pub fn load_stored<C>(
+    driver: &'static DriverTable,
+    (plan, target): (&Plan<C>, &dyn GpuTarget<C>),
+    stored: &Stored,
+    options: EngineOptions,
+) -> Result<GpuEngine, Error> {
+    load_lowered(driver, lower(plan, target, &stored.places)?, &stored.table, options)
+}
+
+fn load_lowered(
+    driver: &'static DriverTable,
+    lowered: Lowered,
+    table: &WeightTable,
+    options: EngineOptions,
+) -> Result<GpuEngine, Error> {
+    let weights = in_memory(table).map_err(StepError::at_border)?;
+    let host = Arc::new(Host::new(lowered.hosts, &table.strings));
+    Ok(GpuEngine::load(driver, lowered.program, weights, host, options)?)
+}
+
+/// The weights of a plan, derived ones evaluated, with their places.
+#[derive(Debug)]
+pub struct Stored {
+    table: WeightTable,
+    places: Vec<Slot>,
+}
+
+impl Stored {
+    /// Evaluates and lays out the weights of a plan.
+    pub fn of<C>(plan: &Plan<C>) -> Result<Stored, Error> {
+        let mut table = WeightTable::default();
+        let places = table.add(plan)?;
+        Ok(Stored { table, places })
     }
 }
 

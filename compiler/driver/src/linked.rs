@@ -1,7 +1,5 @@
 //! Machine code in a lock folder: made by the driver's linker, and compared with what it makes now.
 
-use std::collections::BTreeMap;
-
 use emit::gpu::GpuTarget;
 use kernels::GpuCode;
 use plan::plan::Plan;
@@ -11,7 +9,7 @@ use runtime_min::gpu::cudarc_table::driver;
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::gpu::Gpu;
-use crate::locked::{Locked, kernel_texts};
+use crate::locked::{Locked, WithCubins, kernel_texts, named};
 use crate::planned::Planned;
 use crate::trial::Machine;
 
@@ -20,11 +18,7 @@ pub fn keep(machine: &Machine, plans: &[(Gpu, Plan<GpuCode>)], lock: &Locked) ->
     let Some(folder) = lock.folder() else { return Ok(()) };
     for (gpu, plan) in plans {
         let texts = kernel_texts(plan, &lock.target(*gpu))?;
-        let missing: Vec<(&str, &str)> = texts
-            .iter()
-            .filter(|(_, (_, linked))| !*linked)
-            .map(|(ptx, (name, _))| (name.as_str(), ptx.as_str()))
-            .collect();
+        let missing: Vec<(&str, &str)> = named(&texts).collect();
         let linked = machine.link(gpu.architecture(), gpu.name(), &missing);
         for ((_, ptx), result) in missing.iter().zip(linked) {
             result.map_err(|what| Error::Answer { what })?;
@@ -82,9 +76,8 @@ pub fn verify(machine: &Machine, plans: &[(Gpu, Plan<GpuCode>)], lock: &Locked) 
     let mut out = Verified::default();
     let Some(folder) = lock.folder() else { return Ok(out) };
     for (gpu, plan) in plans {
-        let texts = kernel_texts(plan, &lock.target(*gpu))?;
-        let texts: BTreeMap<&str, &str> = texts.iter().map(|(ptx, (name, _))| (ptx.as_str(), name.as_str())).collect();
-        let list: Vec<(&str, &str)> = texts.iter().map(|(ptx, name)| (*name, *ptx)).collect();
+        let texts = kernel_texts(plan, &WithCubins::none(*gpu))?;
+        let list: Vec<(&str, &str)> = named(&texts).collect();
         let linked = machine.link(gpu.architecture(), gpu.name(), &list);
         for ((name, ptx), result) in list.iter().zip(linked) {
             let label = format!("{name} {}-{}", gpu.name(), tune::folder::hash_of(ptx));

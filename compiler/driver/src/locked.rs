@@ -128,12 +128,19 @@ pub fn key_of(gpu: Gpu, question: &Question) -> ProblemKey {
 }
 
 /// Machine code by target and PTX.
-pub type Find<'a> = Box<dyn Fn(&str, &str) -> Result<Option<Vec<u8>>, LockError> + Sync + 'a>;
+pub type Find<'a> = Box<dyn Fn(&str, &str) -> Result<Option<Vec<u8>>, LockError> + 'a>;
 
 /// A GPU with machine code that was linked before.
 pub struct WithCubins<'a> {
     pub gpu: Gpu,
     pub find: Find<'a>,
+}
+
+impl WithCubins<'_> {
+    /// A GPU without machine code.
+    pub fn none(gpu: Gpu) -> WithCubins<'static> {
+        WithCubins { gpu, find: Box::new(|_, _| Ok(None)) }
+    }
 }
 
 impl GpuTarget<GpuCode> for WithCubins<'_> {
@@ -158,12 +165,12 @@ impl GpuTarget<GpuCode> for WithCubins<'_> {
     }
 }
 
-/// Texts of a plan's kernels, each once, with their names; and whether the lock has machine code for them.
-pub fn kernel_texts(
-    plan: &Plan<GpuCode>,
-    target: &WithCubins<'_>,
-) -> Result<BTreeMap<String, (String, bool)>, EmitError> {
-    let mut out = BTreeMap::new();
+/// Kernels by text: a name for errors, and whether the target has machine code for it.
+pub type Texts = BTreeMap<String, (String, bool)>;
+
+/// The kernels of a plan, each once.
+pub fn kernel_texts(plan: &Plan<GpuCode>, target: &WithCubins<'_>) -> Result<Texts, EmitError> {
+    let mut out = Texts::new();
     for code in &plan.codes {
         if emit::gpu::runs_on_host(code) {
             continue;
@@ -173,4 +180,10 @@ pub fn kernel_texts(
         }
     }
     Ok(out)
+}
+
+/// Kernels without machine code, as name and text.
+pub fn named(texts: &Texts) -> impl Iterator<Item = (&str, &str)> {
+    let missing = texts.iter().filter(|(_, (_, linked))| !*linked);
+    missing.map(|(ptx, (name, _))| (name.as_str(), ptx.as_str()))
 }

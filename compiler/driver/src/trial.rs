@@ -5,10 +5,13 @@
 //! - [`Machine::load`]: a plan on the device with its inputs, as a CUDA graph of runs that take turns on copies of all memory.
 //! - [`Running::time`]: nanoseconds of a run.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use emit::gpu::GpuTarget;
 use graph::datum::Datum;
@@ -17,7 +20,7 @@ use graph::symbol::Symbols;
 use graph::tensor::{Tensor, element_count};
 use graph::ty::Type;
 use kernels::GpuCode;
-use plan::plan::{Action, Block, Border, Buffer, BufferId, CodeId, Launch, Place, Plan, Step, View};
+use plan::plan::{Action, Block, Border, Buffer, BufferId, CodeId, Launch, Place, Plan, Step, View, Weight};
 use runtime_min::error::Error as RunError;
 use runtime_min::gpu::driver::DriverTable;
 use runtime_min::gpu::link::Linker;
@@ -29,8 +32,8 @@ use runtime_min::gpu::session::GpuSession;
 
 use crate::error::Error;
 use crate::gpu::Gpu;
-use crate::in_process::{self, Given};
-use crate::locked::WithCubins;
+use crate::in_process::{self, Given, Stored};
+use crate::locked::{WithCubins, kernel_texts, named};
 use crate::samples::fill;
 
 /// Bytes that the copies of a launch's memory fill at least: more than the cache holds.
@@ -40,6 +43,9 @@ const MOST_COPIES: u64 = 64;
 /// Runs of a graph, and graphs whose median is one timing.
 const LEAST_RUNS: usize = 8;
 const ROUNDS: usize = 5;
+/// Most runs of one timing, and about how long these take.
+const MOST_ROUNDS: usize = 60;
+const EFFORT: Duration = Duration::from_millis(20);
 
 /// A GPU, and the machine code that its driver linked in this process.
 pub struct Machine {
@@ -47,13 +53,15 @@ pub struct Machine {
     linker: Linker,
     /// By target and PTX.
     cubins: Mutex<BTreeMap<(String, String), Vec<u8>>>,
+    /// Weights of the plan that was loaded last.
+    weights: RefCell<Option<(Vec<Weight>, Rc<Stored>)>>,
 }
 
 impl Machine {
     /// Device `ordinal` of a driver.
     pub fn open(driver: &'static DriverTable, ordinal: u32) -> Result<Machine, Error> {
         let linker = Linker::open(driver, ordinal).map_err(RunError::from)?;
-        Ok(Machine { driver, linker, cubins: Mutex::default() })
+        Ok(Machine { driver, linker, cubins: Mutex::default(), weights: RefCell::default() })
     }
 
     /// Facts about the device.
@@ -69,7 +77,8 @@ impl Machine {
             jobs.retain(|ptx, _| !known.contains_key(&(name.to_string(), ptx.to_string())));
         }
         let jobs: Vec<(&str, &str)> = jobs.into_iter().map(|(ptx, label)| (label, ptx)).collect();
-        let linked = in_parallel(&jobs, |(label, ptx)| self.linker.link(label, ptx, target).map_err(|e| e.to_string()));
+        let linker = &self.linker;
+        let linked = in_parallel(&jobs, |(label, ptx)| linker.link(label, ptx, target).map_err(|e| e.to_string()));
         let mut failed: BTreeMap<&str, String> = BTreeMap::new();
         let mut known = self.cubins.lock().unwrap_or_else(PoisonError::into_inner);
         for ((_, ptx), result) in jobs.iter().zip(linked) {
@@ -93,8 +102,8 @@ impl Machine {
 
     /// Links all kernels of a plan.
     pub fn link_plan(&self, gpu: Gpu, plan: &Plan<GpuCode>) -> Result<(), Error> {
-        let texts = crate::locked::kernel_texts(plan, &self.target(gpu))?;
-        let texts: Vec<(&str, &str)> = texts.iter().map(|(ptx, (name, _))| (name.as_str(), ptx.as_str())).collect();
+        let texts = kernel_texts(plan, &self.target(gpu))?;
+        let texts: Vec<(&str, &str)> = named(&texts).collect();
         for result in self.link(gpu.architecture(), gpu.name(), &texts) {
             result.map_err(|what| Error::Answer { what })?;
         }
@@ -106,10 +115,25 @@ impl Machine {
         WithCubins { gpu, find: Box::new(|target, ptx| Ok(self.cubin(target, ptx))) }
     }
 
+    /// The weights of a plan; those of the one before, if they are the same.
+    fn stored(&self, plan: &Plan<GpuCode>) -> Result<Rc<Stored>, Error> {
+        if plan.weights.is_empty() {
+            return Ok(Rc::new(Stored::of(plan)?));
+        }
+        let mut last = self.weights.borrow_mut();
+        if let Some((_, stored)) = last.as_ref().filter(|(weights, _)| *weights == plan.weights) {
+            return Ok(Rc::clone(stored));
+        }
+        let stored = Rc::new(Stored::of(plan)?);
+        *last = Some((plan.weights.clone(), Rc::clone(&stored)));
+        Ok(stored)
+    }
+
     /// Loads a plan with inputs by position. `turns`: runs take turns on copies of all memory, else they use the same.
     pub fn load(&self, plan: &Plan<GpuCode>, gpu: Gpu, given: &Arc<Given>, turns: bool) -> Result<Running, Error> {
         let options = EngineOptions::default().with_device(self.facts().ordinal);
-        let engine = in_process::load(self.driver, plan, &self.target(gpu), options)?;
+        let stored = self.stored(plan)?;
+        let engine = in_process::load_stored(self.driver, (plan, &self.target(gpu)), &stored, options)?;
         let mut session = engine.session()?;
         let rotation = match turns {
             true => {
@@ -118,7 +142,7 @@ impl Machine {
             }
             false => None,
         };
-        Ok(Running { session, rotation, given: Arc::clone(given) })
+        Ok(Running { session, rotation, given: Arc::clone(given), rounds: ROUNDS })
     }
 }
 
@@ -139,6 +163,8 @@ pub struct Running {
     session: GpuSession,
     rotation: Option<Rotation>,
     given: Arc<Given>,
+    /// Runs of a timing where all use the same memory.
+    rounds: usize,
 }
 
 impl Running {
@@ -146,10 +172,13 @@ impl Running {
     pub fn time(&mut self) -> Result<f64, Error> {
         let mut times = match &self.rotation {
             Some(rotation) => self.session.time_rotation(rotation, ROUNDS)?,
-            None => self.session.time(&self.given.inputs(), ROUNDS)?,
+            None => self.session.time(&self.given.inputs(), self.rounds)?,
         };
         times.sort();
-        Ok(times.get(times.len() / 2).map_or(f64::INFINITY, |t| t.as_secs_f64() * 1e9))
+        let median = times.get(times.len() / 2).copied().unwrap_or(Duration::MAX);
+        let rounds = EFFORT.as_nanos() / median.as_nanos().max(1);
+        self.rounds = usize::try_from(rounds).unwrap_or(MOST_ROUNDS).clamp(ROUNDS, MOST_ROUNDS);
+        Ok(median.as_secs_f64() * 1e9)
     }
 }
 

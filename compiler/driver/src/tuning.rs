@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use emit::gpu::GpuTarget;
 use graph::graph::Model;
 use kernels::GpuCode;
 use plan::plan::Plan;
@@ -19,12 +20,12 @@ use plan::tuning::{Question, Tuning};
 use runtime_min::error::Error as RunError;
 use runtime_min::gpu::cudarc_table::driver;
 use tune::search::{self, Candidate, Device, Limits, Problem, Ranking};
-use tune::{DeviceFacts, ProblemKey};
+use tune::{DeviceFacts, Entry, ProblemKey};
 
 use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::in_process::Given;
-use crate::locked::{Locked, key_of, questions};
+use crate::locked::{Locked, Texts, WithCubins, kernel_texts, key_of, named, questions};
 use crate::samples::sample_inputs;
 use crate::target::Targets;
 use crate::trial::{Machine, Running, alone, find, in_parallel, random_inputs};
@@ -115,7 +116,7 @@ pub fn tune(
         multiprocessors: facts.multiprocessors,
         driver: format!("{major}.{minor}"),
     };
-    locked.lock.devices.insert(emit::gpu::GpuTarget::name(&gpu).to_string(), device);
+    locked.lock.devices.insert(gpu.name().to_string(), device);
     let limits = Limits {
         time: budget.time.mul_f64(SEARCH).saturating_sub(start.elapsed()),
         candidates: CANDIDATES,
@@ -140,6 +141,20 @@ pub fn tune(
     locked.save()?;
     outcome.time = start.elapsed();
     Ok(outcome)
+}
+
+/// Puts the cost model's answers for a target that is not at hand into the lock, where it has none.
+pub fn complete(model: &Model, gpu: Gpu, locked: &mut Locked) -> Result<(), Error> {
+    let none = |_: &Question| None;
+    let (_, asked) = gpu.plan_tuned(model, Tuning { choose: &none, variants: 0 })?;
+    for (key, asked) in questions(gpu, &asked) {
+        let Some(problem) = asked.first().map(|a| &a.question.problem) else { continue };
+        if locked.entry(&key, problem.revision).is_none() {
+            let entry = Entry { revision: problem.revision, variant: problem.chosen.clone(), nanoseconds: None };
+            locked.lock.problems.insert(key, entry);
+        }
+    }
+    locked.save()
 }
 
 /// The launches of a problem's candidates, each as a plan of its own.
@@ -202,9 +217,17 @@ impl Device for OnGpu<'_> {
         let plans = self.candidates.remove(&problem.key).unwrap_or_default();
         let chosen: Vec<Option<&Plan<GpuCode>>> =
             candidates.iter().map(|k| plans.get(*k).and_then(Option::as_ref)).collect();
-        let linked = in_parallel(&chosen, |plan| {
+        let texts: Vec<Result<Texts, String>> = in_parallel(&chosen, |plan| {
             let plan = plan.ok_or("not offered for this launch")?;
-            machine.link_plan(gpu, plan).map_err(|e| e.to_string())
+            kernel_texts(plan, &WithCubins::none(gpu)).map_err(|e| e.to_string())
+        });
+        let all: Vec<(&str, &str)> = texts.iter().flatten().flat_map(named).collect();
+        let results = machine.link(gpu.architecture(), gpu.name(), &all);
+        let failed: BTreeMap<&str, &String> =
+            all.iter().zip(&results).filter_map(|((_, ptx), r)| r.as_ref().err().map(|why| (*ptx, why))).collect();
+        let linked = texts.iter().map(|texts| {
+            let texts = texts.as_ref().map_err(Clone::clone)?;
+            texts.keys().find_map(|ptx| failed.get(ptx.as_str())).map_or(Ok(()), |why| Err((*why).clone()))
         });
         let given = chosen.iter().flatten().next().and_then(|plan| random_inputs(plan)).map(Arc::new);
         let load = |(plan, linked): (&Option<&Plan<GpuCode>>, Result<(), String>)| {

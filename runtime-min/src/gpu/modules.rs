@@ -1,5 +1,6 @@
 //! Loading kernels: machine code where it fits the device, else PTX, which the driver compiles on several threads.
 
+use std::cmp::Reverse;
 use std::ffi::CString;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -63,6 +64,8 @@ impl Kernels {
         if let Some(first) = ptx.first().filter(|_| !options.jit) {
             return Err(no_code(context, program.modules.get(*first).map_or("", |m| m.name)));
         }
+        // The longest first, so that no thread is left with one of them in the end.
+        ptx.sort_by_key(|index| Reverse(program.modules.get(*index).map_or(0, |m| m.ptx.len())));
         for (index, module) in compile(context, program, &ptx)? {
             if let Some(place) = loaded.get_mut(index) {
                 *place = Some(module);

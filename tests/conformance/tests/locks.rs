@@ -190,3 +190,16 @@ fn an_interrupted_lock_is_whole() {
     assert!(outcome.report.timed == 0 && outcome.report.modelled > 1, "{:?}", outcome.report);
     files(place.path()).unwrap();
 }
+
+/// Targets that are not at hand have the cost model's answers.
+#[test]
+fn other_targets_are_completed() {
+    let place = tempfile::tempdir().unwrap();
+    tune_into(place.path(), 600, true);
+    let both = compiler().targets(&[Target::Gpu(Sm::Sm80), Target::Gpu(Sm::Sm90a)]).lock(place.path());
+    assert!(both.compile().unwrap_err().to_string().contains("on sm_80"));
+    let mut locked = Locked::open(place.path(), false).unwrap();
+    tuning::complete(&model(), Gpu { sm: Sm::Sm80 }, &mut locked).unwrap();
+    let answers = both.compile().unwrap().answers;
+    assert!(answers.len() == 2 && answers.iter().all(|a| a.known > 1 && a.modelled == 0), "{answers:?}");
+}
