@@ -1,14 +1,14 @@
-//! Pointwise stages that read along another dim than they store, in accesses of 16 bytes on both sides: a thread has a block of V by V
-//! points in registers.
+//! Pointwise stages that read along another dim than they store: a thread has a block of points in registers.
 //!
 //! ```text
-//! loads     for each j:  (d .. d + V, n + j)     V runs along the dim of the sources
-//! stores    for each i:  (d + i, n .. n + V)     V runs along the last dim
+//! loads     for each j:  (d .. d + deep, n + j)     runs along the dim of the sources
+//! stores    for each i:  (d + i, n .. n + wide)     runs along the last dim
 //!
-//! threads of a warp: 8 blocks along d (128 bytes that follow each other are read) by 4 along n (64 bytes are stored)
+//! threads of a warp, for runs of 16 bytes both ways: 8 blocks along d (128 bytes that follow each other are read) by 4 along n (64 bytes are
+//! stored). A side that is not aligned has runs of 1, and more threads of the warp along it, so that they share sectors.
 //! ```
 //!
-//! Both extents are multiples of V. A block beyond an end is taken as the last one, and not stored.
+//! Extents are multiples of the runs. A block beyond an end is taken as the last one, and not stored.
 
 use graph::dim::{Dim, Pred};
 use graph::symbol::Symbols;
@@ -28,31 +28,63 @@ const MOST: usize = 2;
 /// Expressions of a stage whose blocks are of the largest size.
 const SIMPLE: usize = 24;
 
-/// Side of a block, and when blocks may be.
-pub fn blocks_of(flat: &Flat, symbols: &Symbols) -> Option<(usize, u32, Pred)> {
-    let (dim, sources) = across(flat)?;
-    let last = flat.parallel.len().checked_sub(1)?;
-    let bits = sources.iter().filter_map(|k| flat.sources.get(*k)).map(|s| s.dtype.bits()).max()?;
+/// The points of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The dim along which the sources lie.
+    pub dim: usize,
+    /// Points along it.
+    pub deep: u32,
+    /// Points along the last dim.
+    pub wide: u32,
+}
+
+/// The ways to take blocks, the best first, and when they may be.
+pub fn blocks_of(flat: &Flat, symbols: &Symbols) -> Vec<(Block, Pred)> {
+    let Some((dim, sources)) = across(flat) else { return Vec::new() };
+    let Some(last) = flat.parallel.len().checked_sub(1) else { return Vec::new() };
+    let Some(bits) = sources.iter().filter_map(|k| flat.sources.get(*k)).map(|s| s.dtype.bits()).max() else {
+        return Vec::new();
+    };
     if sources.len() > MOST || bits < 16 {
-        return None;
+        return Vec::new();
     }
     let side = if flat.exprs.len() > SIMPLE { (128 / bits).min(4) } else { 128 / bits };
-    let whole = |d: usize| flat.parallel.get(d).map(|e| Pred::Divides(Dim::constant(i64::from(side)), e.clone()));
-    let mut preds: Vec<Pred> = [whole(dim), whole(last)].into_iter().flatten().collect();
+    let both = Block { dim, deep: side, wide: side };
+    let mut out = vec![(both, fits(flat, &sources, both, symbols))];
+    // Elements of 32 bits are moved as well by tiles in shared memory.
+    if bits == 16 {
+        for block in [Block { deep: 1, ..both }, Block { wide: 1, ..both }] {
+            out.push((block, fits(flat, &sources, block, symbols)));
+        }
+    }
+    out.retain(|(block, _)| {
+        let runs = [(block.deep, dim), (block.wide, last)];
+        runs.into_iter().all(|(_, d)| flat.parallel.get(d).and_then(Dim::as_const).is_none_or(|e| e >= 8))
+    });
+    out
+}
+
+/// Whether the runs of a block divide the extents and are aligned.
+fn fits(flat: &Flat, sources: &[usize], block: Block, symbols: &Symbols) -> Pred {
+    let last = flat.parallel.len().saturating_sub(1);
+    let whole =
+        |d: usize, run: u32| flat.parallel.get(d).map(|e| Pred::Divides(Dim::constant(i64::from(run)), e.clone()));
+    let mut preds: Vec<Pred> = [whole(block.dim, block.deep), whole(last, block.wide)].into_iter().flatten().collect();
     for (access, bits) in flat.stores() {
-        preds.push(aligned(access, last, access_width(bits, side), symbols));
+        preds.push(aligned(access, last, access_width(bits, block.wide), symbols));
     }
     for (k, source) in flat.sources.iter().enumerate() {
         let Way::View { map, varies, .. } = &source.way else { continue };
-        let run = if sources.contains(&k) { dim } else { last };
-        let varied = varies.get(run).copied().unwrap_or(false);
-        if !varied && along(&map.access, run) == crate::facts::Along::Next {
-            let width = access_width(source.dtype.bits(), side);
-            preds.push(aligned(&map.access, run, width, symbols));
+        let (along_dim, run) = if sources.contains(&k) { (block.dim, block.deep) } else { (last, block.wide) };
+        let varied = varies.get(along_dim).copied().unwrap_or(false);
+        if !varied && along(&map.access, along_dim) == crate::facts::Along::Next {
+            let width = access_width(source.dtype.bits(), run);
+            preds.push(aligned(&map.access, along_dim, width, symbols));
             preds.extend(map.terms.iter().map(|(c, _)| Pred::Divides(Dim::constant(i64::from(width)), c.clone())));
         }
     }
-    Some((dim, side, all(preds, symbols)))
+    all(preds, symbols)
 }
 
 /// Blocks of a CTA along the two dims, and threads of a warp along the first.
@@ -63,31 +95,31 @@ struct Share {
 
 impl Share {
     /// As square as the extents (in blocks) allow.
-    fn new(extents: [Option<i64>; 2]) -> Share {
+    fn new(block: Block, extents: [Option<i64>; 2]) -> Share {
         let most = extents.map(|e| e.map_or(u64::MAX, i64::cast_unsigned).clamp(1, 256).next_power_of_two() as u32);
-        let first = most[0].min(16).max((THREADS / most[1]).min(most[0]));
+        let (wanted, warp) = match (block.deep, block.wide) {
+            (1, _) => (32, 16),
+            (_, 1) => (8, 2),
+            _ => (16, 8),
+        };
+        let first = most[0].min(wanted).max((THREADS / most[1]).min(most[0]));
         let second = THREADS / first;
-        Share { along: [first, second], warp: first.min(8) }
+        Share { along: [first, second], warp: first.min(warp) }
     }
 }
 
 /// The whole stage; yields the number of CTAs.
-pub fn emit(
-    w: &mut Writer,
-    flat: &Flat,
-    (dim, side): (usize, u32),
-    places: Vec<Place>,
-    sinks: &Sinks<'_>,
-) -> Result<Dim, PtxError> {
+pub fn emit(w: &mut Writer, flat: &Flat, block: Block, places: Vec<Place>, sinks: &Sinks<'_>) -> Result<Dim, PtxError> {
     let ix = Ix::Narrow;
+    let Block { dim, deep, wide } = block;
     let sources = across(flat).map(|(_, sources)| sources).unwrap_or_default();
     let stage = Stage::new(flat, ix, places);
     let last = flat.parallel.len() - 1;
-    let counts = [dim, last].map(|d| {
+    let counts = [(dim, deep), (last, wide)].map(|(d, run)| {
         let extent = flat.parallel.get(d).cloned().unwrap_or_default();
-        Symbols::default().floor_div(&extent, &Dim::constant(i64::from(side)))
+        Symbols::default().floor_div(&extent, &Dim::constant(i64::from(run)))
     });
-    let share = Share::new([counts[0].as_const(), counts[1].as_const()]);
+    let share = Share::new(block, [counts[0].as_const(), counts[1].as_const()]);
     let mut tiles = flat.parallel.clone();
     for ((d, count), per) in [dim, last].into_iter().zip(&counts).zip(share.along) {
         if let Some(slot) = tiles.get_mut(d) {
@@ -98,7 +130,8 @@ pub fn emit(
     let mut index = w.unravel(ix, cta, &tiles);
     let local = place(w, &share);
     let mut guard: Option<V> = None;
-    for (((d, count), per), local) in [dim, last].into_iter().zip(&counts).zip(share.along).zip(local) {
+    let runs = [(dim, deep), (last, wide)];
+    for ((((d, run), count), per), local) in runs.into_iter().zip(&counts).zip(share.along).zip(local) {
         let Some(slot) = index.get_mut(d) else { continue };
         let per_cta = w.m.u32(per);
         let mut at = w.ix_mad(ix, *slot, per_cta, local);
@@ -112,19 +145,19 @@ pub fn emit(
             let most = w.size(ix, &(count - &Dim::constant(1)));
             at = w.ix_min(ix, at, most);
         }
-        let side = w.m.u32(side);
-        *slot = w.ix_mul(ix, at, side);
+        let run = w.m.u32(run);
+        *slot = w.ix_mul(ix, at, run);
     }
-    let mut columns: Vec<Vec<Vec<V>>> = Vec::with_capacity(side as usize);
-    for j in 0..side {
+    let mut columns: Vec<Vec<Vec<V>>> = Vec::with_capacity(wide as usize);
+    for j in 0..wide {
         let at = shifted(w, ix, &index, last, i64::from(j));
         let mut point = Point::new(&stage, at);
-        let runs = sources.iter().map(|k| point.run_of(w, *k as u32, dim, side)).collect::<Result<Vec<_>, _>>()?;
+        let runs = sources.iter().map(|k| point.run_of(w, *k as u32, dim, deep)).collect::<Result<Vec<_>, _>>()?;
         columns.push(runs);
     }
-    for i in 0..side {
+    for i in 0..deep {
         let start = shifted(w, ix, &index, dim, i64::from(i));
-        let mut points = Vec::with_capacity(side as usize);
+        let mut points = Vec::with_capacity(wide as usize);
         for (j, runs) in columns.iter().enumerate() {
             let mut point = Point::new(&stage, shifted(w, ix, &start, last, j as i64));
             for (k, run) in sources.iter().zip(runs) {
@@ -140,7 +173,7 @@ pub fn emit(
                 first.preload(*k as u32, *value);
             }
         }
-        let ahead = first.run_ahead(w, last, side)?;
+        let ahead = first.run_ahead(w, last, wide)?;
         for (point, loaded) in points.iter_mut().zip(ahead) {
             loaded.into_iter().for_each(|(source, value)| point.preload(source, value));
         }

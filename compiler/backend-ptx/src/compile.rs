@@ -160,7 +160,7 @@ fn nest_workspace(kernel: &Kernel, nest: &Nest, symbols: &Symbols, limits: &Limi
         for variant in variants {
             let parts = match variant.schedule {
                 Schedule::Reduce { parts, .. } | Schedule::Columns(Columns { parts, .. }) => parts,
-                Schedule::Points { .. } | Schedule::Blocks { .. } | Schedule::Tile { .. } | Schedule::Contract => 1,
+                Schedule::Points { .. } | Schedule::Blocks(_) | Schedule::Tile { .. } | Schedule::Contract => 1,
             };
             if parts > 1 {
                 let bytes = reduce::parked_bytes(flat, parts);
@@ -233,10 +233,10 @@ fn stage_launches(ctx: Ctx<'_>, flat: &Flat, variant: &Variant) -> Result<Vec<Gp
             let ctas = contract::emit(&mut w, flat, &plan, places, &sinks)?;
             Ok(vec![ctx.launch(w, &variant.when, [ctas, one(), one()], THREADS)?])
         }
-        Schedule::Blocks { dim, side } => {
+        Schedule::Blocks(block) => {
             let (mut w, places, results) = start("blocks")?;
             let sinks = Sinks { results: &results, kept: &[] };
-            let ctas = blocks::emit(&mut w, flat, (dim, side), places, &sinks)?;
+            let ctas = blocks::emit(&mut w, flat, block, places, &sinks)?;
             Ok(vec![ctx.launch(w, &variant.when, [ctas, one(), one()], THREADS)?])
         }
         Schedule::Tile { dim } => {

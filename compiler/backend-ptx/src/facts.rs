@@ -134,11 +134,41 @@ impl View<'_> {
         if self.varies.get(dim).copied().unwrap_or(false) { Along::Apart } else { along(&self.map.access, dim) }
     }
 
+    /// As [`View::along`], for runs of `width` elements at multiples of `width`: checks that hold for all or none of a run do not part
+    /// it.
+    pub fn along_runs(&self, dim: usize, width: u32) -> Along {
+        if is_steady(self.map, self.checks, self.varies, dim, width) {
+            along(&self.map.access, dim)
+        } else {
+            Along::Apart
+        }
+    }
+
     /// Whether every access of `width` elements at multiples of `width` along `dim` is aligned.
     pub fn aligned(&self, dim: usize, width: u32, symbols: &Symbols) -> Pred {
         let terms = self.map.terms.iter().map(|(coef, _)| Pred::Divides(Dim::constant(i64::from(width)), coef.clone()));
         all(terms.chain([aligned(&self.map.access, dim, width, symbols)]), symbols)
     }
+}
+
+/// Whether terms are the same, and checks hold for all or none, of every run of `width` elements at multiples of `width` along a dim.
+pub fn is_steady(map: &Map, checks: &[Check], varies: &[bool], dim: usize, width: u32) -> bool {
+    if !varies.get(dim).copied().unwrap_or(false) {
+        return true;
+    }
+    let divides = |size: &Dim| size.as_const().is_some_and(|n| n % i64::from(width) == 0);
+    map.terms.is_empty()
+        && checks.iter().all(|check| {
+            let access = &check.map.access;
+            let others = access.strides.iter().enumerate().filter(|(d, _)| *d != dim).all(|(_, s)| divides(s));
+            match along(access, dim) {
+                Along::Same => check.map.terms.is_empty(),
+                Along::Next => {
+                    check.map.terms.is_empty() && others && divides(&access.offset) && divides(&check.extent)
+                }
+                Along::Apart => false,
+            }
+        })
 }
 
 /// The highest address of a view.

@@ -8,13 +8,14 @@ mod range;
 
 use std::collections::BTreeMap;
 
-use graph::dim::Dim;
+use graph::dim::{Dim, Pred};
 use graph::dtype::DType;
 use graph::expr::{BinOp, CmpOp, Expr, ExprId, UnOp};
+use graph::symbol::Symbols;
 use ptx_expr::{Approx, Convert, Float, Int, IntOp, MathsMode, Relation, Width};
 
 use crate::error::PtxError;
-use crate::facts::{Along, along};
+use crate::facts::{Along, access_width, aligned, along, is_steady};
 use crate::flat::{Check, Flat, Map, Source, Way};
 use crate::index::Ix;
 use crate::memory::Region;
@@ -479,8 +480,13 @@ impl<'s, 'a> Point<'s, 'a> {
                 continue;
             }
             // What else depends on the dim is read where it is wanted.
-            if count > 1 && varies.get(dim).copied().unwrap_or(false) {
-                continue;
+            let varied = varies.get(dim).copied().unwrap_or(false);
+            if count > 1 && varied {
+                let width = access_width(source.dtype.bits(), count);
+                let lies = aligned(&map.access, dim, width, &Symbols::default());
+                if !is_steady(map, checks, varies, dim, count) || lies != Pred::Const(true) {
+                    continue;
+                }
             }
             let at = self.map_address(w, map)?;
             let guard = self.checked(w, checks)?;

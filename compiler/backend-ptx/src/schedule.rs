@@ -14,7 +14,7 @@ use graph::dim::{Dim, Pred};
 use graph::dtype::DType;
 use graph::symbol::Symbols;
 
-use crate::blocks::blocks_of;
+use crate::blocks::{Block, blocks_of};
 use crate::facts::{Along, Limits, access_width, aligned, all, along, at_least, at_most};
 use crate::flat::{Flat, Sink};
 use crate::reduce::columns::Columns;
@@ -31,8 +31,8 @@ pub const PARTS: u32 = 128;
 pub enum Schedule {
     /// A thread takes `unroll` times `vector` points that follow each other along the last parallel dim.
     Points { vector: u32, unroll: u32 },
-    /// Blocks of `side` by `side` points along `dim` and the last one, in registers.
-    Blocks { dim: usize, side: u32 },
+    /// A thread has a block of points along two dims, in registers.
+    Blocks(Block),
     /// Tiles of 32 by 32 points along `dim` and the last one, through shared memory.
     Tile { dim: usize },
     /// Tiles of 64 by 64 points of a sum of products, in registers.
@@ -59,8 +59,8 @@ pub fn variants(flat: &Flat, symbols: &Symbols, limits: &Limits) -> Vec<Variant>
     let narrow = flat.fits_narrow(symbols, limits);
     let mut list = Vec::new();
     if flat.accs.is_empty() {
-        if let Some((dim, side, fits)) = blocks_of(flat, symbols) {
-            list.push((all([narrow.clone(), fits], symbols), false, Schedule::Blocks { dim, side }));
+        for (block, fits) in blocks_of(flat, symbols) {
+            list.push((all([narrow.clone(), fits], symbols), false, Schedule::Blocks(block)));
         }
         if let Some((dim, _)) = tile::across(flat) {
             let sides = [Some(dim), flat.parallel.len().checked_sub(1)];
@@ -108,13 +108,16 @@ fn chain(list: Vec<(Pred, bool, Schedule)>, symbols: &Symbols) -> Vec<Variant> {
 
 fn without_vectors(schedule: Schedule) -> Schedule {
     match schedule {
-        Schedule::Points { .. } | Schedule::Blocks { .. } | Schedule::Tile { .. } | Schedule::Contract => {
+        Schedule::Points { .. } | Schedule::Blocks(_) | Schedule::Tile { .. } | Schedule::Contract => {
             Schedule::Points { vector: 1, unroll: 1 }
         }
         Schedule::Columns(_) => Schedule::Columns(Columns { vector: 1, lanes: 1, parts: 1 }),
         Schedule::Reduce { points, lanes, rows, .. } => Schedule::Reduce { points, lanes, vector: 1, rows, parts: 1 },
     }
 }
+
+/// Elements of a run at most.
+const RUN: u32 = 8;
 
 /// Points that a thread takes at once along the last dim, and when it may.
 pub fn vector_of(flat: &Flat, symbols: &Symbols) -> Option<(u32, Pred)> {
@@ -130,10 +133,10 @@ pub fn vector_of(flat: &Flat, symbols: &Symbols) -> Option<(u32, Pred)> {
             Sink::Strided { .. } | Sink::Keep { .. } | Sink::Indexed { .. } => return None,
         }
     }
-    for view in flat.views().filter(|v| v.along(dim) == Along::Next) {
+    for view in flat.views().filter(|v| v.along_runs(dim, RUN) == Along::Next) {
         narrowest = narrowest.min(view.dtype.bits());
     }
-    let heavy = flat.exprs.len() > 48 || flat.views().any(|v| v.along(dim) == Along::Apart);
+    let heavy = flat.exprs.len() > 48 || flat.views().any(|v| v.along_runs(dim, RUN) == Along::Apart);
     let most = if heavy { 4 } else { 8 };
     let vector = (128 / narrowest.max(8)).clamp(2, most).max(per_byte(narrowest));
     Some((vector, vector_fits(flat, dim, vector, symbols)))
@@ -150,7 +153,7 @@ fn vector_fits(flat: &Flat, dim: usize, vector: u32, symbols: &Symbols) -> Pred 
     let whole = extents.get(dim).map(|e| Pred::Divides(Dim::constant(i64::from(vector)), e.clone()));
     let stores = flat.stores().filter(|(access, _)| along(access, dim) == Along::Next);
     let stores = stores.map(|(access, bits)| aligned(access, dim, access_width(bits, vector), symbols));
-    let views = flat.views().filter(|v| v.along(dim) == Along::Next);
+    let views = flat.views().filter(|v| v.along_runs(dim, vector) == Along::Next);
     let views = views.map(|v| v.aligned(dim, access_width(v.dtype.bits(), vector), symbols));
     all(stores.chain(views).chain(whole), symbols)
 }
@@ -181,11 +184,11 @@ fn reductions(flat: &Flat, symbols: &Symbols) -> Vec<(Pred, Schedule)> {
         out.push((at_most(&steps, 32), Schedule::Columns(Columns { vector: 1, lanes: 1, parts: 1 })));
         if let Some((vector, fits)) = vector_of_steps(flat, symbols) {
             let both = |pred| all([fits.clone(), pred], symbols);
-            out.push((both(all([few(64), many_steps(1 << 16)], symbols)), of(1, THREADS, vector, true, PARTS)));
+            out.push((both(all([few(512), many_steps(1 << 15)], symbols)), of(1, THREADS, vector, true, PARTS)));
             out.push((both(at_most(&steps, 1024)), of(8, 32, vector, true, 1)));
             out.push((fits, of(1, THREADS, vector, true, 1)));
         }
-        out.push((all([few(64), many_steps(1 << 16)], symbols), of(1, THREADS, 1, true, PARTS)));
+        out.push((all([few(512), many_steps(1 << 15)], symbols), of(1, THREADS, 1, true, PARTS)));
         out.push((at_most(&steps, 512), of(8, 32, 1, true, 1)));
         out.push((always, of(1, THREADS, 1, true, 1)));
         return out;

@@ -98,6 +98,30 @@ fn transposes_in_blocks() {
 }
 
 #[test]
+fn transposes_with_one_aligned_side() {
+    for dtype in ["f16", "u16"] {
+        for (rows, columns) in [(40, 49), (49, 40), (16, 9)] {
+            let text = format!(
+                "kernel params 0 {{ operand {dtype}[2, {rows}, {columns}] result {dtype}[2, {columns}, {rows}]
+                   nest outer [] {{ stage inner [2, {columns}, {rows}] {{ e0 = index 0 e1 = index 1 e2 = index 2
+                     e3 = load 0 [e0, e2, e1] e4 = add e3, e3 out [e4 to 0 [e0, e1, e2]] }} }} }}"
+            );
+            emulated::check(&format!("one_side_{dtype}_{rows}_{columns}"), &text, &[&[]], Tolerance::Exact);
+        }
+    }
+}
+
+#[test]
+fn parts_along_the_last_dim_in_runs() {
+    for (first, second) in [(16, 24), (5, 3), (8, 4)] {
+        check(&format!("parts_{first}_{second}"), 1, Tolerance::Exact, |b| {
+            let parts = [input(b, DType::F16, &[7, first]), input(b, DType::F16, &[7, second])];
+            vec![b.concat(&parts, 1).unwrap()]
+        });
+    }
+}
+
+#[test]
 fn columns_stay_apart() {
     check("columns", 4, Tolerance::Ulp(4), |b| {
         let x = input(b, DType::F32, &[2, 20, 3]);
