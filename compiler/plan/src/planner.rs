@@ -5,6 +5,7 @@
 
 mod block;
 mod claimed;
+mod concat;
 mod control;
 mod cover;
 mod generic;

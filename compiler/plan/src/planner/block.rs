@@ -13,6 +13,7 @@ use crate::error::PlanError;
 use crate::facts::Facts;
 use crate::group::{fuse_compute_group, fuse_epilogue, fuse_nothing, should_inline, splat_of};
 use crate::plan::{Action, Block, Place, Step, View};
+use crate::planner::concat::InPlace;
 use crate::planner::units::{Built, Unit, order};
 use crate::planner::{Planner, constant_of, layouts};
 
@@ -24,6 +25,8 @@ pub(super) struct BlockState<'g> {
     pub views: BTreeMap<ValueId, View>,
     /// Layouts chosen for values, dense ones left out.
     pub layouts: BTreeMap<ValueId, Layout>,
+    /// Values that are made inside others.
+    pub in_place: InPlace,
     /// Where outputs are wanted.
     pub targets: BTreeMap<ValueId, View>,
     /// Copies of values in other layouts.
@@ -64,6 +67,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         let units = order(graph, &groups)?;
         let fixed: BTreeSet<ValueId> = views.keys().copied().collect();
         let layouts = layouts::assign(graph, &facts, &claims, &groups, &fixed);
+        let in_place = self.in_place(graph, &facts, &claims, &groups, &layouts)?;
         let mut wanted = BTreeMap::new();
         for (output, target) in graph.outputs.iter().zip(targets) {
             if let Some(target) = target {
@@ -75,6 +79,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             facts,
             views,
             layouts,
+            in_place,
             targets: wanted,
             reformatted: BTreeMap::new(),
             known: known.clone(),
@@ -196,6 +201,11 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             return Ok(view);
         }
         let ty = state.graph.value(value).map(|v| v.ty.clone()).ok_or(PlanError::NoView { value: value.0 })?;
+        if let (Some(part), Some(tensor)) = (state.in_place.parts.get(&value).cloned(), ty.as_tensor()) {
+            let view = self.place_part(state, &part, tensor.shape.clone())?;
+            state.views.insert(value, view.clone());
+            return Ok(view);
+        }
         let place = self.temporary_place(&ty);
         let view = match (state.layouts.get(&value), ty.as_tensor()) {
             (Some(layout), Some(tensor)) => {

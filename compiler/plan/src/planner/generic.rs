@@ -29,6 +29,9 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         if let Some(rows) = &built.rows {
             return self.launch_rows(state, built, rows);
         }
+        if let Some(rests) = built.group.stored.first().and_then(|v| state.in_place.rests.get(v)).cloned() {
+            return self.emit_rests(state, &rests);
+        }
         if self.try_alias(state, fused)? {
             return Ok(());
         }
@@ -79,7 +82,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         else {
             return Ok(false);
         };
-        if state.targets.contains_key(result) || !fused.reduce.is_empty() {
+        if state.targets.contains_key(result) || state.in_place.parts.contains_key(result) || !fused.reduce.is_empty() {
             return Ok(false);
         }
         let Some(Expr::Load { index, or: None, .. }) = fused.exprs.get(*out) else { return Ok(false) };
