@@ -81,7 +81,7 @@ pub enum Second {
 }
 
 /// A variant of one of the families.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Variant {
     Gemm(GemmVariant),
     Simt(SimtVariant),
@@ -103,6 +103,15 @@ impl Variant {
             Variant::Gemm(v) => v.splits,
             Variant::Simt(v) => v.splits,
             Variant::Wide(v) => v.splits,
+        }
+    }
+
+    /// The same tile with its sum in one part.
+    pub const fn whole(self) -> Variant {
+        match self {
+            Variant::Gemm(v) => Variant::Gemm(GemmVariant { splits: 1, ..v }),
+            Variant::Simt(v) => Variant::Simt(SimtVariant { splits: 1, ..v }),
+            Variant::Wide(v) => Variant::Wide(WideVariant { splits: 1, ..v }),
         }
     }
 

@@ -31,7 +31,7 @@ use crate::target::Targets;
 use crate::trial::{Machine, Running, alone, find, in_parallel, random_inputs};
 
 /// Candidates of a problem that are timed.
-const CANDIDATES: usize = 10;
+const CANDIDATES: usize = 16;
 /// The part of the time that problems may take; the rest is for the finals.
 const SEARCH: f64 = 0.7;
 /// The heaviest problems whose second is tried in the network.

@@ -1,5 +1,7 @@
 //! The variants of products and convolutions: which there are, which the model puts first, and one by its name.
 
+use std::collections::BTreeMap;
+
 use graph::dim::{Dim, SymId};
 use graph::symbol::Symbols;
 use plan::claim::Claim;
@@ -18,6 +20,8 @@ const REVISION: u32 = 3;
 /// How often a sum may be cut, and the fewest terms of a part.
 const SPLITS: [u32; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 const LEAST_DEPTH: f64 = 128.0;
+/// How many splits of one tile are listed at most, so that other tiles have their turn.
+const OF_TILE: usize = 3;
 
 /// The variant with the least estimated time that fits, and that time.
 pub(super) fn choose(device: &Device, work: &Work, fits: &dyn Fn(&Variant) -> bool) -> Option<(Variant, f64)> {
@@ -30,7 +34,7 @@ pub(super) fn problem(claim: &Claim<GpuCode>) -> Option<Problem> {
     Some(Problem { revision: REVISION, text: text(code), chosen: code.variant.name() })
 }
 
-/// The cheapest variants of a product whose kernels can be emitted.
+/// The cheapest variants of a product whose kernels can be emitted, few of each tile.
 pub(super) fn variants(
     device: &Device,
     symbols: &Symbols,
@@ -38,9 +42,16 @@ pub(super) fn variants(
     most: usize,
 ) -> Vec<plan::tuning::Variant> {
     let Some(code) = product(claim) else { return Vec::new() };
-    let all = by_cost(device, &work(symbols, claim, code)).into_iter();
-    let fitting = all.filter(|(variant, _)| fits(code, variant, device)).take(most);
-    fitting.map(|(variant, cost)| plan::tuning::Variant { name: variant.name(), cost }).collect()
+    let mut listed: BTreeMap<Variant, usize> = BTreeMap::new();
+    let mut out = Vec::new();
+    for (variant, cost) in by_cost(device, &work(symbols, claim, code)) {
+        let of_tile = listed.entry(variant.whole()).or_default();
+        if out.len() < most && *of_tile < OF_TILE && fits(code, &variant, device) {
+            *of_tile += 1;
+            out.push(plan::tuning::Variant { name: variant.name(), cost });
+        }
+    }
+    out
 }
 
 /// A product in a variant.
