@@ -153,7 +153,16 @@ impl Gpu {
     }
 }
 
-fn kind(kernel: &Kernel) -> &'static str {
+/// The variant that code runs in, by its name.
+pub fn variant(code: &GpuCode) -> String {
+    match code {
+        GpuCode::Product(code) => code.variant.name(),
+        GpuCode::Depthwise(code) => code.variant.name(),
+    }
+}
+
+/// What a generic kernel is.
+pub fn kind(kernel: &Kernel) -> &'static str {
     match kernel.body {
         Body::Nest(_) => "nest",
         Body::Scatter(_) => "scatter",

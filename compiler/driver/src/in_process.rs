@@ -1,7 +1,6 @@
 //! Plans that run in this process, on a GPU or on what stands in for one.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use emit::gpu::{GpuTarget, Lowered, lower};
 use emit::slots::Slot;
@@ -140,37 +139,6 @@ impl Given {
     pub fn inputs(&self) -> Vec<HostInput<'_>> {
         self.0.iter().map(host_input).collect()
     }
-}
-
-/// Milliseconds of rounds on a loaded plan.
-#[derive(Clone, Debug, Default)]
-pub struct Times {
-    /// Of the device, copies of inputs and outputs left out.
-    pub compute: Vec<f64>,
-    /// Of whole calls, from host memory to host memory.
-    pub call: Vec<f64>,
-}
-
-/// Times a session on inputs by position: rounds on the device for about half of the time, then whole calls.
-pub fn time(session: &mut GpuSession, inputs: &[Datum], limit: Duration) -> Result<Times, Error> {
-    /// Rounds between looks at the clock.
-    const ROUNDS: usize = 20;
-    let given = Given::new(inputs);
-    let given = given.inputs();
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-    // Warms caches and clocks.
-    session.time(&given, ROUNDS)?;
-    let mut times = Times::default();
-    let start = Instant::now();
-    while times.compute.is_empty() || start.elapsed() < limit / 2 {
-        times.compute.extend(session.time(&given, ROUNDS)?.into_iter().map(milliseconds));
-    }
-    while times.call.is_empty() || start.elapsed() < limit {
-        let call = Instant::now();
-        session.infer(&given)?;
-        times.call.push(milliseconds(call.elapsed()));
-    }
-    Ok(times)
 }
 
 fn host_input(value: &runtime::Datum) -> HostInput<'_> {

@@ -75,9 +75,15 @@ enum Command {
         /// Threads of the session.
         #[arg(long, default_value_t = 1)]
         threads: usize,
-        /// Without a crate, on this machine's GPU
+        /// Without a crate, on this machine's GPU, with times of every step.
         #[arg(long)]
         in_process: bool,
+        /// At least so many calls (in process).
+        #[arg(long, default_value_t = 20)]
+        iterations: usize,
+        /// Where a trace of a call goes, for Perfetto or chrome://tracing (in process).
+        #[arg(long, value_name = "FILE", requires = "in_process")]
+        profile: Option<PathBuf>,
         #[command(flatten)]
         lock: LockOptions,
     },
@@ -270,10 +276,10 @@ fn run(command: Command) -> Result<u8, Error> {
             show(&outcome.text());
             Ok(u8::from(!outcome.passed()))
         }
-        Command::Bench { model, json, seconds, threads, in_process, lock } => {
+        Command::Bench { model, json, seconds, threads, in_process, iterations, profile, lock } => {
             let compiler = lock.compiler_if_asked(model.compiler()?, &model.model, &model.target)?;
             let text = match in_process {
-                true => bench::bench_in_process(&compiler, seconds)?,
+                true => bench::bench_in_process(&compiler, seconds, iterations, profile.as_deref())?,
                 false => bench::bench(&compiler, seconds, threads)?,
             };
             let lines: Vec<&str> = text.lines().filter(|l| json || !l.starts_with('{')).collect();

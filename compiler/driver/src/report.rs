@@ -139,7 +139,8 @@ fn family(code: &CpuCode) -> &'static str {
     }
 }
 
-fn gpu_family(code: &GpuCode) -> &'static str {
+/// The kernel family of code.
+pub fn gpu_family(code: &GpuCode) -> &'static str {
     match code {
         GpuCode::Product(code) if code.window.is_some() => "convolution",
         GpuCode::Product(_) => "matrix product",

@@ -81,7 +81,7 @@ pub enum Op {
     Concat,
     /// `[m, n, k]` or `[batch, m, n, k]`.
     Gemm,
-    /// `[batch, channels, extent, filters, kernel, stride, pad]`, groups last if there are more than one.
+    /// `[batch, channels, extent, filters, kernel, stride, pad]`, groups last if there are more than one; channels last.
     Conv,
     /// `[batch, heads, queries, keys, size]`.
     Attention,

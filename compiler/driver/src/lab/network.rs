@@ -171,7 +171,9 @@ impl Net {
         [n, c, extent, filters, kernel]: [usize; 5],
         [stride, pad, groups]: [usize; 3],
     ) -> Result<ValueId, Failure> {
-        let x = self.input(&[n, c, extent, extent])?;
+        // Data lie as kernels take them, channels last, so that no reformat at the border is timed.
+        let x = self.input(&[n, extent, extent, c])?;
+        let x = self.b.transpose(x, &[0, 3, 1, 2])?;
         let w = self.constant(&[filters, c / groups, kernel, kernel])?;
         let dims = |value: usize| vec![Dim::constant(value as i64); 2];
         let numbers = |value: usize| vec![value as i64; 2];
@@ -185,7 +187,8 @@ impl Net {
         let y = self.b.conv(&conv, x, w)?;
         let outputs: usize = self.shape(y).iter().product();
         self.flops = 2.0 * outputs as f64 * (c / groups * kernel * kernel) as f64;
-        self.epilogue(case, y, 1)
+        let y = self.epilogue(case, y, 1)?;
+        Ok(self.b.transpose(y, &[0, 2, 3, 1])?)
     }
 
     fn attention(&mut self, q: ValueId, k: ValueId, v: ValueId) -> Result<ValueId, Failure> {
@@ -208,7 +211,13 @@ impl Net {
                 })?,
                 "gelu" => self.gelu(y)?,
                 "residual" => {
-                    let other = self.input(&shape)?;
+                    let other = match (case.op, shape.as_slice()) {
+                        (Op::Conv, [n, c, h, w]) => {
+                            let other = self.input(&[*n, *h, *w, *c])?;
+                            self.b.transpose(other, &[0, 3, 1, 2])?
+                        }
+                        _ => self.input(&shape)?,
+                    };
                     self.b.map(&[y, other], |p, v| {
                         let other = p.cast(v[1], p.dtype(v[0]));
                         p.add(v[0], other)

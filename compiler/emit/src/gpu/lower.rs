@@ -35,6 +35,9 @@ pub struct Lowered {
     pub program: Program,
     /// What `Host` steps call, by number.
     pub hosts: Vec<HostEntry>,
+    /// Of each of the program's steps, the number of the plan's step that it stems from: those of a block in order, those
+    /// inside a step behind it. `u32::MAX` where there is none.
+    pub planned: Vec<u32>,
 }
 
 /// Something that the host runs.
@@ -138,6 +141,9 @@ struct Lowering<'a, 's, 'p, C> {
     kernels: Vec<Kernel>,
     nodes: Vec<Node>,
     steps: Vec<Step>,
+    planned: Vec<u32>,
+    /// The next step of the plan.
+    number: u32,
     hosts: Vec<HostEntry>,
     /// Guards that some step checks.
     checked: Vec<usize>,
@@ -174,6 +180,8 @@ impl<'a, 's, 'p, C> Lowering<'a, 's, 'p, C> {
             kernels: Vec::new(),
             nodes: Vec::new(),
             steps: Vec::new(),
+            planned: Vec::new(),
+            number: 0,
             hosts: Vec::new(),
             checked: Vec::new(),
         }
@@ -215,7 +223,7 @@ impl<'a, 's, 'p, C> Lowering<'a, 's, 'p, C> {
             body,
             points: points.into(),
         };
-        Ok(Lowered { program, hosts: self.hosts })
+        Ok(Lowered { program, hosts: self.hosts, planned: self.planned })
     }
 
     /// The number of a step's nodes.

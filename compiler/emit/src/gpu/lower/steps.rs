@@ -16,6 +16,8 @@ use crate::slots::is_object;
 #[derive(Default)]
 pub(super) struct Lines {
     steps: Vec<Step>,
+    /// The plan's steps that they stem from; those added last may have none yet.
+    planned: Vec<u32>,
     /// Blocks inside: the step that they belong to.
     inner: Vec<(usize, Vec<Lines>)>,
 }
@@ -31,6 +33,8 @@ impl<C> Lowering<'_, '_, '_, C> {
     pub(super) fn place(&mut self, lines: Lines) -> Span {
         let start = self.steps.len();
         self.steps.extend(lines.steps);
+        self.planned.extend(lines.planned);
+        self.planned.resize(self.steps.len(), u32::MAX);
         let span = Span { start: start as u32, end: self.steps.len() as u32 };
         for (at, blocks) in lines.inner {
             let spans: Vec<Span> = blocks.into_iter().map(|b| self.place(b)).collect();
@@ -49,7 +53,10 @@ impl<C> Lowering<'_, '_, '_, C> {
     pub(super) fn block(&mut self, block: &Block) -> Result<Lines, EmitError> {
         let mut lines = Lines::default();
         for step in &block.steps {
+            let number = self.number;
+            self.number += 1;
             self.step(&mut lines, step)?;
+            lines.planned.resize(lines.steps.len(), number);
         }
         Ok(lines)
     }
