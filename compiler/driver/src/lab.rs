@@ -1,16 +1,23 @@
 //! `lab`: many small networks, and models, timed on this machine's GPU in one call: planned, lowered and run as any model is.
 //!
-//! Each case is timed as CUDA graphs of runs that take turns on copies of all their memory, together larger than the cache;
-//! bytes and operations are those of the least work that the case is.
+//! ```text
+//! jobs ─► cases ─► prepare (plans, one a variant; in parallel) ─► link (in parallel) ─► measure (check, then time in turns) ─► rows
+//! ```
+//!
+//! Runs are timed as CUDA graphs that take turns on copies of all their memory, together larger than the cache; bytes and
+//! operations are those of the least work that a case is. Cases run in a process of their own, [`worker`]: a kernel that
+//! fails spoils its context and costs one row.
 
+pub mod check;
 pub mod jobs;
 pub mod measure;
 pub mod network;
+pub mod prepare;
+pub mod table;
+pub mod worker;
 
-use std::path::Path;
-
+use emit::gpu::GpuTarget;
 use runtime_min::error::Error as RunError;
-use runtime_min::gpu::cudarc_table::driver;
 use runtime_min::gpu::driver::DriverTable;
 use runtime_min::gpu::owned::device_facts;
 
@@ -18,100 +25,85 @@ use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::lab::jobs::{Case, Op};
 use crate::lab::measure::{Effort, Row, measure};
-use crate::lab::network::Network;
-use crate::planned::Planned;
-use crate::target::{Target, Targets};
-use crate::{Compiler, samples};
+use crate::lab::prepare::{Entrant, Prepared, prepare};
+use crate::locked::{WithCubins, kernel_texts};
+use crate::target::Targets;
+use crate::trial::{Machine, in_parallel};
 
-/// Runs the cases of a file whose names hold `only`; `each` gets every row when it is there.
-pub fn run(path: &Path, only: &str, effort: &Effort, each: &mut dyn FnMut(&Row)) -> Result<Vec<Row>, Error> {
-    let cases: Vec<Case> = jobs::read(path)?.into_iter().filter(|case| case.name.contains(only)).collect();
-    let driver = driver().map_err(RunError::from)?;
-    run_cases(driver, &Targets::of(&[Target::Native])?, &cases, effort, each)
+pub use table::{heading, line};
+
+/// Cases that are planned and linked together.
+const CHUNK: usize = 16;
+
+/// What is heard of cases as they run.
+pub trait Listener {
+    /// An entrant of a case, by its number, is about to run for the first time.
+    fn begin(&mut self, _case: usize, _variant: &str) {}
+    /// All rows of a case are there; whether the next one may run.
+    fn end(&mut self, case: usize, rows: &[Row]) -> bool;
+    /// Entrants that are left out.
+    fn skips(&self, _case: usize, _variant: &str) -> bool {
+        false
+    }
 }
 
-/// Runs cases on the first device of a driver. What goes wrong in a case is its row's.
+/// Runs cases on the first device of a driver. What goes wrong in a case is its rows'.
 pub fn run_cases(
     driver: &'static DriverTable,
     targets: &Targets,
     cases: &[Case],
     effort: &Effort,
-    each: &mut dyn FnMut(&Row),
-) -> Result<Vec<Row>, Error> {
+    listener: &mut dyn Listener,
+) -> Result<(), Error> {
     let capability = device_facts(driver, 0).map_err(RunError::from)?.capability;
-    let mut rows: Vec<Row> = Vec::with_capacity(cases.len());
-    let mut copy = 0.0;
-    for case in cases {
-        let mut row = run_case(driver, targets, capability, case, effort)
-            .unwrap_or_else(|error| Row { failure: Some(error.to_string()), ..Row::default() });
-        row.name = case.name.clone();
+    let machine = Machine::open(driver, 0)?;
+    let numbered: Vec<(usize, &Case)> = cases.iter().enumerate().collect();
+    for chunk in numbered.chunks(CHUNK) {
+        let prepared = in_parallel(chunk, |(number, case)| (*number, *case, prepare(case, targets, capability)));
+        let plans: Vec<(&Prepared, &Entrant)> = prepared
+            .iter()
+            .filter_map(|(_, _, prepared)| prepared.as_ref().ok())
+            .flat_map(|prepared| prepared.entrants.iter().map(move |entrant| (prepared, entrant)))
+            .collect();
+        let texts = in_parallel(&plans, |(prepared, entrant)| texts(prepared.gpu, entrant));
+        let texts: Vec<(Gpu, String, String)> = texts.into_iter().flatten().collect();
+        for same in texts.chunk_by(|a, b| a.0 == b.0) {
+            let Some((gpu, ..)) = same.first() else { continue };
+            let list: Vec<(&str, &str)> = same.iter().map(|(_, name, ptx)| (name.as_str(), ptx.as_str())).collect();
+            // What cannot be linked fails again, with its reason, when it is loaded.
+            machine.link(gpu.architecture(), gpu.name(), &list);
+        }
+        for (number, case, prepared) in prepared {
+            let rows = match prepared {
+                Ok(mut prepared) => {
+                    prepared.entrants.retain(|entrant| !listener.skips(number, &entrant.variant));
+                    measure(driver, &machine, &prepared, effort, &mut |variant| listener.begin(number, variant))
+                }
+                Err(error) => {
+                    vec![Row { name: case.name.clone(), failure: Some(error.to_string()), ..Row::default() }]
+                }
+            };
+            if !listener.end(number, &rows) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Names and texts of a plan's kernels; nothing where they cannot be written.
+fn texts(gpu: Gpu, entrant: &Entrant) -> Vec<(Gpu, String, String)> {
+    let bare = WithCubins { gpu, find: Box::new(|_, _| Ok(None)) };
+    let texts = entrant.plan.as_ref().ok().and_then(|plan| kernel_texts(plan, &bare).ok()).unwrap_or_default();
+    texts.into_iter().map(|(ptx, (name, _))| (gpu, name, ptx)).collect()
+}
+
+/// Gives rows their rate over that of the copies before them.
+pub fn compare_with_copy(case: &Case, rows: &mut [Row], copy: &mut f64) {
+    for row in rows {
         if case.op == Op::Copy && row.failure.is_none() {
-            copy = row.gb_per_s;
+            *copy = row.gb_per_s;
         }
-        row.of_copy = if copy > 0.0 { row.gb_per_s / copy } else { 0.0 };
-        each(&row);
-        rows.push(row);
+        row.of_copy = if *copy > 0.0 { row.gb_per_s / *copy } else { 0.0 };
     }
-    Ok(rows)
-}
-
-fn run_case(
-    driver: &'static DriverTable,
-    targets: &Targets,
-    capability: u32,
-    case: &Case,
-    effort: &Effort,
-) -> Result<Row, Error> {
-    let (network, plans) = match &case.job.model {
-        None => {
-            let network = network::build(case)?;
-            let mut model = network.model.clone();
-            passes::run_pipeline(&mut model, &passes::Options::default())?;
-            let plans = Planned::of(&model, targets)?;
-            (network, plans)
-        }
-        Some(path) => model_of(case, path)?,
-    };
-    let unfit = || Error::Option {
-        what: case.name.clone(),
-        expected: "an architecture that this machine's GPU runs".to_string(),
-        found: "none".to_string(),
-    };
-    let (gpu, plan) = plans.for_gpu(capability).ok_or_else(unfit)?;
-    if case.job.generic {
-        let generic = gpu.plan_generic(&network.model)?;
-        return measure(driver, (&generic, gpu as &Gpu), (case, &network), effort);
-    }
-    measure(driver, (plan, gpu as &Gpu), (case, &network), effort)
-}
-
-fn model_of(case: &Case, path: &Path) -> Result<(Network, Planned), Error> {
-    let mut compiler = Compiler::new(path).targets(&[Target::Native]);
-    for (name, value) in &case.dims {
-        compiler = compiler.dim(name, &value.to_string())?;
-    }
-    let compiled = compiler.compile()?;
-    let inputs = compiled.plans.sample_inputs(1).ok_or_else(|| Error::Option {
-        what: case.name.clone(),
-        expected: "a model whose inputs are tensors".to_string(),
-        found: "an input that is none".to_string(),
-    })?;
-    let bytes = inputs.iter().map(samples::bytes).sum::<usize>() as f64;
-    Ok((Network { model: compiled.imported.model, inputs, bytes, flops: 0.0 }, compiled.plans))
-}
-
-/// The heads of the table's columns.
-pub fn heading() -> String {
-    let head = format!("{:<44} {:>10} {:>8} {:>8} {:>8} {:>8}", "case", "us", "GB/s", "of copy", "TFLOP/s", "error");
-    format!("{head}\n")
-}
-
-/// One line of the table.
-pub fn line(row: &Row) -> String {
-    if let Some(failure) = &row.failure {
-        return format!("{:<44} failed: {failure}\n", row.name);
-    }
-    let error = row.error.map_or_else(|| "-".to_string(), |e| format!("{e:.1e}"));
-    let (us, rate, copy, flops) = (row.us, row.gb_per_s, row.of_copy, row.tflops);
-    format!("{:<44} {us:>10.2} {rate:>8.0} {copy:>8.2} {flops:>8.1} {error:>8}\n", row.name)
 }

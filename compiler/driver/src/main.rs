@@ -1,15 +1,16 @@
 //! The command line.
 
+mod cli_lab;
 mod cli_lock;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cli_lab::LabOptions;
 use cli_lock::LockOptions;
-use onnx2crate::{Compiler, Error, Precision, Target, WeightMode, bench, inspect, lab, linked, render, verify};
+use onnx2crate::{Compiler, Error, Precision, Target, WeightMode, bench, inspect, linked, render, verify};
 
 /// Compiles an ONNX model to a standalone Rust crate.
 #[derive(Debug, Parser)]
@@ -98,20 +99,7 @@ enum Command {
         verify: bool,
     },
     /// Times the jobs of a file on this machine's GPU.
-    Lab {
-        /// Jobs in TOML.
-        #[arg(value_name = "FILE.toml")]
-        file: PathBuf,
-        /// Only cases whose names hold this.
-        #[arg(long, default_value = "")]
-        only: String,
-        /// How long each case is timed.
-        #[arg(long, default_value_t = 0.2)]
-        seconds: f64,
-        /// Where all results go, as JSON.
-        #[arg(long, value_name = "FILE")]
-        json: Option<PathBuf>,
-    },
+    Lab(LabOptions),
 }
 
 /// How `verify` runs a model without a crate.
@@ -286,17 +274,7 @@ fn run(command: Command) -> Result<u8, Error> {
             show(&format!("{}\n", lines.join("\n")));
             Ok(0)
         }
-        Command::Lab { file, only, seconds, json } => {
-            let time = Duration::from_secs_f64(seconds.clamp(0.001, 3600.0));
-            let effort = lab::measure::Effort { time, ..lab::measure::Effort::default() };
-            show(&lab::heading());
-            let rows = lab::run(&file, &only, &effort, &mut |row| show(&lab::line(row)))?;
-            if let Some(path) = json {
-                let text = serde_json::to_string_pretty(&rows).map_err(|e| Error::file(&path, e))?;
-                std::fs::write(&path, text + "\n").map_err(|e| Error::file(&path, e))?;
-            }
-            Ok(u8::from(rows.iter().any(|row| row.failure.is_some())))
-        }
+        Command::Lab(options) => options.run(),
         Command::Lock { model, lock, verify: false } => {
             let compiled = lock.linking(model.compiler()?, &model.model, &model.target)?.compile()?;
             compiled.tuned.iter().for_each(|outcome| show(&cli_lock::summary(outcome)));

@@ -7,7 +7,7 @@ use gpu_checks::emulated::Emulated;
 use onnx2crate::Targets;
 use onnx2crate::lab::jobs::{self, Case};
 use onnx2crate::lab::measure::{Effort, Row};
-use onnx2crate::lab::{line, run_cases};
+use onnx2crate::lab::{Listener, line, run_cases};
 use ptx::Sm;
 use runtime_min::stand_in::{Script, StandIn};
 
@@ -76,11 +76,30 @@ fn cases(text: &str) -> Vec<Case> {
 fn rows(cases: &[Case]) -> Vec<Row> {
     let driver = StandIn::new(Box::new(Emulated::default()), Script { capability: 90, ..Script::default() });
     let targets = Targets::Gpus(vec![Sm::Sm90a]);
-    let effort = Effort { time: Duration::ZERO, rotated: 30e3, ..Effort::default() };
-    let mut seen = 0;
-    let rows = run_cases(driver.table(), &targets, cases, &effort, &mut |_| seen += 1).unwrap();
-    assert_eq!(seen, cases.len());
-    rows
+    let effort = Effort { time: Duration::ZERO, rotated: 30e3, checked: true };
+    let mut heard = Heard::default();
+    run_cases(driver.table(), &targets, cases, &effort, &mut heard).unwrap();
+    heard.rows
+}
+
+/// The rows as they come; every entrant is announced.
+#[derive(Default)]
+struct Heard {
+    rows: Vec<Row>,
+    begun: Vec<(usize, String)>,
+}
+
+impl Listener for Heard {
+    fn begin(&mut self, case: usize, variant: &str) {
+        self.begun.push((case, variant.to_string()));
+    }
+
+    fn end(&mut self, case: usize, rows: &[Row]) -> bool {
+        let begun = |row: &Row| row.failure.is_some() || self.begun.contains(&(case, row.variant.clone()));
+        assert!(rows.iter().all(begun), "{rows:?}");
+        self.rows.extend(rows.iter().cloned());
+        true
+    }
 }
 
 #[test]
@@ -98,4 +117,15 @@ fn a_case_that_fails_is_its_own() {
     let text = "[[job]]\nop = \"gemm\"\nsizes = [[4], [4, 4, 4]]\n[[job]]\nop = \"model\"\nmodel = \"no.onnx\"\n";
     let failures: Vec<bool> = rows(&cases(text)).iter().map(|row| row.failure.is_some()).collect();
     assert_eq!(failures, [true, false, true]);
+}
+
+#[test]
+fn variants_run_against_each_other() {
+    let text = "[[job]]\nop = \"gemm\"\nsizes = [[32, 32, 64]]\ndtypes = [\"f16\"]\nvariants = 3\n";
+    let found = rows(&cases(text));
+    let names: std::collections::BTreeSet<&str> = found.iter().map(|row| row.variant.as_str()).collect();
+    assert_eq!((found.len(), names.len()), (3, 3), "{found:?}");
+    assert!(found.iter().all(|row| row.failure.is_none() && row.error.is_some_and(|e| e < 2e-3)), "{found:?}");
+    let text = "[[job]]\nop = \"gemm\"\nsizes = [[32, 32, 64]]\nvariants = [\"no such\"]\n";
+    assert!(rows(&cases(text))[0].failure.as_ref().is_some_and(|why| why.contains("no such")));
 }

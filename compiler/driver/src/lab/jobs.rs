@@ -31,7 +31,7 @@ pub struct Job {
     /// Each a case; what the numbers mean says [`Op`].
     #[serde(default)]
     pub sizes: Vec<Vec<i64>>,
-    /// `f32` unless told otherwise.
+    /// `f32`, `tf32`, `f16`, `bf16`; of a model its precision. `f32` unless told otherwise.
     #[serde(default)]
     pub dtypes: Vec<String>,
     /// Of `transpose`.
@@ -51,6 +51,12 @@ pub struct Job {
     /// Without kernel families.
     #[serde(default)]
     pub generic: bool,
+    /// The variants of a family that are timed against each other; without it, the one that the cost model or a lock chooses.
+    #[serde(default)]
+    pub variants: Option<Variants>,
+    /// A lock folder, relative to the file of jobs.
+    #[serde(default)]
+    pub lock: Option<PathBuf>,
     /// Whether runs use the same memory over and over, so that what fits the cache stays there.
     #[serde(default)]
     pub warm: bool,
@@ -60,6 +66,25 @@ pub struct Job {
     /// Each a case: sizes of the model's named dims.
     #[serde(default)]
     pub dims: Vec<BTreeMap<String, i64>>,
+}
+
+/// Variants of a kernel family.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Variants {
+    /// So many that the cost model puts first.
+    First(usize),
+    /// By their names.
+    Named(Vec<String>),
+    /// `"all"`
+    All(All),
+}
+
+/// The word for all variants.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum All {
+    All,
 }
 
 /// What a case computes, and its numbers in `sizes`.
@@ -131,6 +156,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Vec<Case>, Error> {
     let mut cases = Vec::new();
     for mut job in file.job {
         job.model = job.model.map(|model| folder.join(model));
+        job.lock = job.lock.map(|lock| folder.join(lock));
         cases.extend(expand(&job).map_err(|what| Error::file(path, format!("job {:?}: {what}", job.op)))?);
     }
     Ok(cases)

@@ -34,12 +34,22 @@ pub struct Network {
 
 /// Builds the network of a case that is no model.
 pub fn build(case: &Case) -> Result<Network, Error> {
+    build_in(case, false)
+}
+
+/// The same network on the same values, but everything in f64.
+pub fn build_wide(case: &Case) -> Result<Network, Error> {
+    build_in(case, true)
+}
+
+fn build_in(case: &Case, wide: bool) -> Result<Network, Error> {
     let dtype = if case.dtype == "tf32" { Some(DType::F32) } else { DType::from_name(&case.dtype) };
     let Some(dtype) = dtype.filter(|d| d.is_float()) else {
         return Err(wrong(case, "dtypes", "a float dtype, or tf32", &case.dtype));
     };
-    let maths = if case.dtype == "tf32" { Maths::Tf32 } else { Maths::Exact };
-    let mut net = Net { b: Builder::new("lab"), dtype, maths, inputs: Vec::new(), bytes: 0, flops: 0.0 };
+    let maths = if case.dtype == "tf32" && !wide { Maths::Tf32 } else { Maths::Exact };
+    let (data, dtype) = (dtype, if wide { DType::F64 } else { dtype });
+    let mut net = Net { b: Builder::new("lab"), data, dtype, maths, inputs: Vec::new(), bytes: 0, flops: 0.0 };
     let out = net.op(case).map_err(|failure| match failure {
         Failure::Size(expected) => wrong(case, "sizes", expected, &format!("{:?}", case.size)),
         Failure::Build(error) => wrong(case, "job", "a network that can be built", &error.to_string()),
@@ -71,6 +81,8 @@ impl From<BuildError> for Failure {
 /// A network under construction.
 struct Net {
     b: Builder,
+    /// What values are rounded to, and what they are computed in.
+    data: DType,
     dtype: DType,
     maths: Maths,
     inputs: Vec<Datum>,
@@ -261,7 +273,7 @@ impl Net {
 
     fn input(&mut self, shape: &[usize]) -> Result<ValueId, BuildError> {
         let seed = self.inputs.len() as u64;
-        let tensor = random(self.dtype, shape, seed)?;
+        let tensor = random([self.data, self.dtype], shape, seed)?;
         Ok(self.given(tensor))
     }
 
@@ -281,7 +293,7 @@ impl Net {
     }
 
     fn constant(&mut self, shape: &[usize]) -> Result<ValueId, BuildError> {
-        let tensor = random(self.dtype, shape, 99)?;
+        let tensor = random([self.data, self.dtype], shape, 99)?;
         self.bytes += tensor.bytes().len();
         self.b.constant(tensor)
     }
@@ -292,13 +304,20 @@ impl Net {
     }
 }
 
-/// Random elements of about unit variance.
-fn random(dtype: DType, shape: &[usize], seed: u64) -> Result<Tensor, BuildError> {
-    let count = shape.iter().product();
-    let bytes: Bytes = fill(dtype, count, seed).into();
-    Tensor::from_bytes(dtype, shape.to_vec(), bytes).map_err(|error| BuildError::Attr {
+/// Random elements of about unit variance, rounded to the first dtype, of the second.
+fn random([data, dtype]: [DType; 2], shape: &[usize], seed: u64) -> Result<Tensor, BuildError> {
+    let wrong = |found: String| BuildError::Attr {
         name: "sizes".to_string(),
         expected: "a tensor that memory can hold".to_string(),
-        found: error.to_string(),
-    })
+        found,
+    };
+    let count = shape.iter().try_fold(1usize, |product, extent| product.checked_mul(*extent));
+    let count = count.ok_or_else(|| wrong(format!("{shape:?}")))?;
+    let bytes: Bytes = fill(data, count, seed).into();
+    let tensor = Tensor::from_bytes(data, shape.to_vec(), bytes).map_err(|e| wrong(e.to_string()))?;
+    if data == dtype {
+        return Ok(tensor);
+    }
+    let wide: Vec<u8> = tensor.to_f64s().iter().flat_map(|v| v.to_le_bytes()).collect();
+    Tensor::from_bytes(DType::F64, shape.to_vec(), wide.into()).map_err(|e| wrong(e.to_string()))
 }
