@@ -14,7 +14,7 @@ use onnx2crate::{Error, Target, Targets};
 use crate::show;
 
 /// What a file of jobs looks like.
-const FILE: &str = "\
+pub const FILE: &str = "\
 A file of jobs is TOML. Every combination of sizes, dtypes and dims is a case:
 
   [[job]]
@@ -38,7 +38,6 @@ compares with the case `copy` before it, `of best` with the fastest variant of t
 distance from the evaluator, or from plain kernels in f64 where that would take long.";
 
 #[derive(Debug, Args)]
-#[command(after_help = FILE)]
 pub struct LabOptions {
     /// Jobs in TOML.
     #[arg(value_name = "FILE.toml")]

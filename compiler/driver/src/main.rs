@@ -99,7 +99,11 @@ enum Command {
         verify: bool,
     },
     /// Times the jobs of a file on this machine's GPU.
-    Lab(LabOptions),
+    #[command(after_help = cli_lab::FILE)]
+    Lab {
+        #[command(flatten)]
+        options: LabOptions,
+    },
 }
 
 /// How `verify` runs a model without a crate.
@@ -274,7 +278,7 @@ fn run(command: Command) -> Result<u8, Error> {
             show(&format!("{}\n", lines.join("\n")));
             Ok(0)
         }
-        Command::Lab(options) => options.run(),
+        Command::Lab { options } => options.run(),
         Command::Lock { model, lock, verify: false } => {
             let compiled = lock.linking(model.compiler()?, &model.model, &model.target)?.compile()?;
             compiled.tuned.iter().for_each(|outcome| show(&cli_lock::summary(outcome)));

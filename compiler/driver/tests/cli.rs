@@ -86,3 +86,12 @@ fn bench_ends_with_an_object() {
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     check(&["bench", "MODEL", "--json", "--seconds", "0.1"], 0, &keys);
 }
+
+#[test]
+fn lab_says_what_its_files_are() {
+    check(&["lab", "--help"], 0, &["[[job]]", "sizes = [[4096, 4096, 4096]]", "variants = \"all\"", "--json"]);
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("jobs.toml");
+    std::fs::write(&file, "[[job]]\nop = \"sofmax\"\nsizes = [[1]]\n").unwrap();
+    check(&["lab", file.to_str().unwrap()], 2, &["jobs.toml", "sofmax", "softmax"]);
+    check(&["lab", "no/such.toml"], 2, &["no/such.toml"]);
+}
