@@ -64,7 +64,7 @@ fn workspace_within(kernel: &Kernel, limits: &Limits) -> Dim {
         Body::Scatter(body) => scatter::workspace(kernel, body),
         Body::Sort { axis, .. } => sort::workspace(kernel, *axis, &symbols, limits),
         Body::Compact => compact::workspace(kernel, &symbols),
-        Body::Prefix { .. } => Dim::constant(0),
+        Body::Prefix { axis, combiner, .. } => prefix::workspace(kernel, *axis, *combiner, &symbols),
     }
 }
 

@@ -1,13 +1,15 @@
 //! Running combinations along an axis.
 //!
 //! Many or short lines: a thread a line, in order. Few long ones: a CTA a line, 256 elements at a time; within them a scan by
-//! shuffles, over the warps' totals in shared memory, and what came before carried along. Sums and products of floats run in
-//! `f64` both ways.
+//! shuffles, over the warps' totals in shared memory, and what came before carried along. Few very long ones: 256 CTAs a line, each with a
+//! segment; a launch before leaves the segments' totals in the scratch. Sums and products of floats run in `f64` always.
 
 use graph::dim::{Dim, Pred};
 use graph::expr::ExprId;
 use graph::node::{Acc, Combiner};
-use ptx::{Shuffle, Type};
+use graph::symbol::Symbols;
+use nest::kernel::Kernel;
+use ptx::{Shuffle, Space, Type};
 use ptx_expr::{Int, IntOp, Relation, Width};
 
 use crate::compile::Ctx;
@@ -17,7 +19,7 @@ use crate::index::Ix;
 use crate::launch::GpuKernel;
 use crate::memory::Region;
 use crate::points::{blocks, compute_position};
-use crate::reduce::{SLOT, get, put};
+use crate::reduce::{SLOT, combine_all, get, put};
 use crate::schedule::THREADS;
 use crate::state::{State, Taken};
 use crate::writer::{V, Writer};
@@ -47,13 +49,24 @@ pub fn launches(ctx: Ctx<'_>, axis: usize, order: Order) -> Result<Vec<GpuKernel
     let shape = shape.ok_or(PtxError::Malformed("a prefix of nothing"))?;
     let extent = shape.get(axis).ok_or(PtxError::Malformed("no such axis"))?;
     let count = Dim::product(&lines(&shape, axis));
-    let few = all([at_most(&count, 2048), at_least(extent, 128)], ctx.symbols);
-    let many = Pred::Not(Box::new(few.clone()));
+    let long = is_long(&count, extent, ctx.symbols);
+    let not_long = Pred::Not(Box::new(long.clone()));
+    let few = all([not_long.clone(), at_most(&count, 2048), at_least(extent, 128)], ctx.symbols);
+    let many = all([not_long, Pred::Not(Box::new(all([at_most(&count, 2048), at_least(extent, 128)], ctx.symbols)))], ctx.symbols);
     let mut out = Vec::new();
     let one = || Dim::constant(1);
+    if ctx.symbols.prove(&long) != Some(false) {
+        let ctas = &count * &Dim::constant(i64::from(SEGMENTS));
+        let mut w = Writer::new("prefix_totals", ctx.sm);
+        totals(&mut w, ctx, axis, order, &shape)?;
+        out.push(ctx.launch(w, &long, [ctas.clone(), one(), one()], THREADS)?);
+        let mut w = Writer::new("prefix_segments", ctx.sm);
+        by_cta(&mut w, ctx, axis, order, &shape, true)?;
+        out.push(ctx.launch(w, &long, [ctas, one(), one()], THREADS)?);
+    }
     if ctx.symbols.prove(&few) != Some(false) {
         let mut w = Writer::new("prefix_line", ctx.sm);
-        by_cta(&mut w, ctx, axis, order, &shape)?;
+        by_cta(&mut w, ctx, axis, order, &shape, false)?;
         out.push(ctx.launch(w, &few, [count.clone(), one(), one()], THREADS)?);
     }
     if ctx.symbols.prove(&many) != Some(false) {
@@ -62,6 +75,97 @@ pub fn launches(ctx: Ctx<'_>, axis: usize, order: Order) -> Result<Vec<GpuKernel
         out.push(ctx.launch(w, &many, [blocks(&count, THREADS), one(), one()], THREADS)?);
     }
     Ok(out)
+}
+
+/// CTAs of a very long line; as many as a CTA has threads.
+const SEGMENTS: u32 = THREADS;
+
+/// Whether lines are few and very long.
+fn is_long(count: &Dim, extent: &Dim, symbols: &Symbols) -> Pred {
+    all([at_most(count, 64), at_least(extent, 1 << 14)], symbols)
+}
+
+/// Elements of a segment: whole turns of a CTA.
+fn segment(extent: &Dim) -> Dim {
+    &blocks(&blocks(extent, SEGMENTS), THREADS) * &Dim::constant(i64::from(THREADS))
+}
+
+/// Bytes of scratch: the totals of all segments.
+pub fn workspace(kernel: &Kernel, axis: usize, combiner: Combiner, symbols: &Symbols) -> Dim {
+    let Some(port) = kernel.operands.first() else { return Dim::constant(0) };
+    let Some(extent) = port.shape.get(axis) else { return Dim::constant(0) };
+    let count = Dim::product(&lines(&port.shape, axis));
+    let acc = Acc { combiner, dtype: port.dtype, value: ExprId(0) };
+    let slots = crate::state::widths(&acc, port.dtype).len() as i64;
+    let bytes = &count * &Dim::constant(8 * slots * i64::from(SEGMENTS));
+    symbols.select(&is_long(&count, extent, symbols), &bytes, &Dim::constant(0))
+}
+
+/// The address of the total of a segment, counted over all lines.
+fn total_at(w: &mut Writer, state: &State, number: V) -> V {
+    let base = w.workspace(&Dim::constant(0));
+    w.global_address(base, Ix::Wide, number, 8 * state.widths().len() as i64)
+}
+
+/// A CTA a segment: its total into the scratch.
+fn totals(w: &mut Writer, ctx: Ctx<'_>, axis: usize, order: Order, shape: &[Dim]) -> Result<(), PtxError> {
+    let cta = w.cta(Ix::Wide);
+    let (number, part) = w.ix_divide(Ix::Wide, cta, &Dim::constant(i64::from(SEGMENTS)));
+    let line = line(w, ctx, axis, order, shape, number)?;
+    let state = line.state(w)?;
+    let thread = w.thread();
+    let wide = w.ix_from32(Ix::Wide, thread);
+    let (first, end) = range(w, &line.extent, part);
+    let start = w.ix_add(Ix::Wide, first, wide);
+    let step = w.m.i64(i64::from(THREADS));
+    w.count(Ix::Wide, start, end, step, |w, k| {
+        let at = line.place(w, k);
+        let value = line.load(w, at, None)?;
+        state.take(w, Taken::Value(value), None, &mut nowhere)
+    })?;
+    combine_all(w, &state, THREADS)?;
+    let zero = w.m.u32(0);
+    let first = w.m.icmp(Relation::Eq, Int::U32, thread, zero);
+    w.when(first, |w| {
+        let at = total_at(w, &state, cta);
+        let at = w.address(at);
+        for (k, (reg, width)) in state.regs.iter().zip(state.widths()).enumerate() {
+            let ty = if width == Width::B64 { Type::B64 } else { Type::B32 };
+            let reg = w.reg(*reg, ty);
+            w.b().st(Space::Global, ty, at.plus(8 * k as i64), reg);
+        }
+        Ok(())
+    })
+}
+
+/// Where a segment begins and ends.
+fn range(w: &mut Writer, extent: &Dim, part: V) -> (V, V) {
+    let size = w.size(Ix::Wide, &segment(extent));
+    let first = w.ix_mul(Ix::Wide, part, size);
+    let end = w.ix_add(Ix::Wide, first, size);
+    let all = w.size(Ix::Wide, extent);
+    (first, w.ix_min(Ix::Wide, end, all))
+}
+
+/// Takes in the totals of the segments of a line before one: those of the CTA's threads whose numbers are below it.
+fn carry_over(w: &mut Writer, carry: &State, cta: V, part: V) -> Result<(), PtxError> {
+    let thread = w.thread();
+    let wide = w.ix_from32(Ix::Wide, thread);
+    let earlier = w.ix_less(Ix::Wide, wide, part);
+    let start = w.ix_sub(Ix::Wide, cta, part);
+    let number = w.ix_add(Ix::Wide, start, wide);
+    w.when(earlier, |w| {
+        let at = total_at(w, carry, number);
+        let at = w.address(at);
+        for (k, (reg, width)) in carry.regs.iter().zip(carry.widths()).enumerate() {
+            let ty = if width == Width::B64 { Type::B64 } else { Type::B32 };
+            let value = w.b().ld(Space::Global, ty, at.plus(8 * k as i64));
+            let value = w.value_of(value);
+            w.set(*reg, value);
+        }
+        Ok(())
+    })?;
+    combine_all(w, carry, THREADS)
 }
 
 struct Line<'a> {
@@ -195,18 +299,35 @@ fn scan_warp(w: &mut Writer, state: &State, lane: V, lanes: u32) -> Result<(), P
     Ok(())
 }
 
-fn by_cta(w: &mut Writer, ctx: Ctx<'_>, axis: usize, order: Order, shape: &[Dim]) -> Result<(), PtxError> {
-    let number = w.cta(Ix::Wide);
+/// A CTA a line, or a segment of it.
+fn by_cta(
+    w: &mut Writer,
+    ctx: Ctx<'_>,
+    axis: usize,
+    order: Order,
+    shape: &[Dim],
+    segments: bool,
+) -> Result<(), PtxError> {
+    let cta = w.cta(Ix::Wide);
+    let (number, part) =
+        if segments { w.ix_divide(Ix::Wide, cta, &Dim::constant(i64::from(SEGMENTS))) } else { (cta, cta) };
     let line = line(w, ctx, axis, order, shape, number)?;
     let carry = line.state(w)?;
+    if segments {
+        carry_over(w, &carry, cta, part)?;
+    }
     let thread = w.thread();
     let (warp, lane) = w.ix_divide(Ix::Narrow, thread, &Dim::constant(32));
     let slot = w.m.u32(SLOT);
     let base = w.scratch();
     let own_slot = w.ix_mad(Ix::Narrow, warp, slot, base);
-    let (zero, step) = (w.m.i64(0), w.m.i64(i64::from(THREADS)));
-    let end = w.size(Ix::Wide, &line.extent);
-    w.count(Ix::Wide, zero, end, step, |w, first| {
+    let step = w.m.i64(i64::from(THREADS));
+    let (start, end) = if segments {
+        range(w, &line.extent, part)
+    } else {
+        (w.m.i64(0), w.size(Ix::Wide, &line.extent))
+    };
+    w.count(Ix::Wide, start, end, step, |w, first| {
         let offset = w.ix_from32(Ix::Wide, thread);
         let k = w.ix_add(Ix::Wide, first, offset);
         let inside = w.ix_less(Ix::Wide, k, end);

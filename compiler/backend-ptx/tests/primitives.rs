@@ -28,6 +28,14 @@ fn prefixes() {
     prefix("bool", "prefix any axis", shapes, Exact);
 }
 
+#[test]
+fn prefixes_of_long_lines() {
+    for (dtype, what) in [("f32", "sum axis 1"), ("i32", "sum axis 1 exclusive"), ("i16", "max axis 1 reverse")] {
+        let text = format!("kernel params 1 {{ operand {dtype}[p0, 17000] result {dtype}[p0, 17000] prefix {what} }}");
+        check(&format!("long_{dtype}"), &text, &[&[1], &[2]], Ulp(1));
+    }
+}
+
 fn sort(keys: &[&str], axis: usize, limit: &str, descending: bool, shapes: &[&[i64]]) {
     let operands: String = keys.iter().map(|k| format!("operand {k}[p0, p1] ")).collect();
     let shape = if axis == 0 { format!("[{limit}, p1]") } else { format!("[p0, {limit}]") };
