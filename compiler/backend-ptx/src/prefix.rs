@@ -52,7 +52,10 @@ pub fn launches(ctx: Ctx<'_>, axis: usize, order: Order) -> Result<Vec<GpuKernel
     let long = is_long(&count, extent, ctx.symbols);
     let not_long = Pred::Not(Box::new(long.clone()));
     let few = all([not_long.clone(), at_most(&count, 2048), at_least(extent, 128)], ctx.symbols);
-    let many = all([not_long, Pred::Not(Box::new(all([at_most(&count, 2048), at_least(extent, 128)], ctx.symbols)))], ctx.symbols);
+    let many = all(
+        [not_long, Pred::Not(Box::new(all([at_most(&count, 2048), at_least(extent, 128)], ctx.symbols)))],
+        ctx.symbols,
+    );
     let mut out = Vec::new();
     let one = || Dim::constant(1);
     if ctx.symbols.prove(&long) != Some(false) {
@@ -322,11 +325,8 @@ fn by_cta(
     let base = w.scratch();
     let own_slot = w.ix_mad(Ix::Narrow, warp, slot, base);
     let step = w.m.i64(i64::from(THREADS));
-    let (start, end) = if segments {
-        range(w, &line.extent, part)
-    } else {
-        (w.m.i64(0), w.size(Ix::Wide, &line.extent))
-    };
+    let (start, end) =
+        if segments { range(w, &line.extent, part) } else { (w.m.i64(0), w.size(Ix::Wide, &line.extent)) };
     w.count(Ix::Wide, start, end, step, |w, first| {
         let offset = w.ix_from32(Ix::Wide, thread);
         let k = w.ix_add(Ix::Wide, first, offset);

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | sum, maximum, minimum, any, all of 32- or 64-bit integers | copy the base; one atomic an update |
 //! | the last update wins | owners = -1; owner = maximum of the positions of its updates; result = owner's value, or the base |
-//! | all others | heads = -1; updates of an element become a list; each element takes in its list in the order of the domain |
+//! | all others | heads = -1; updates of an element become a list; each element sorts its list by the order of the domain and takes it in |
 //!
 //! All give the same bits whatever the order in which threads run.
+
+mod list;
 
 use graph::dim::{Dim, Pred};
 use graph::dtype::{Class, DType};
@@ -269,7 +271,7 @@ fn by_owner(ctx: Ctx<'_>, flat: &Flat, when: &Pred, ix: Ix) -> Result<GpuKernel,
     ctx.launch(w, when, [blocks(&count, THREADS), Dim::constant(1), Dim::constant(1)], THREADS)
 }
 
-/// Each element walks its list for the lowest position above the last one it took, until there is none.
+/// Each element sorts its list and takes it in.
 fn by_list(ctx: Ctx<'_>, flat: &Flat, body: &ScatterKernel, when: &Pred, ix: Ix) -> Result<GpuKernel, PtxError> {
     let ScatterMode::Combine(combiner) = body.mode else {
         return Err(PtxError::Malformed("a list of updates that do not combine"));
@@ -288,35 +290,18 @@ fn by_list(ctx: Ctx<'_>, flat: &Flat, body: &ScatterKernel, when: &Pred, ix: Ix)
         let mut nowhere = |w: &mut Writer| w.m.i64(0);
         state.start(w, element.old)?;
         let links = w.workspace(&(&count * &Dim::constant(8)));
-        let none = w.m.i64(-1);
-        let (most, zero) = (w.m.i64(i64::MAX), w.m.i64(0));
-        let last = w.var(Width::B64, none);
-        let next = w.var(Width::B64, most);
-        w.repeat(|w| {
-            w.set(next, most);
-            let at = w.var(Width::B64, element.head);
-            w.while_loop(
-                |w| Ok(w.m.icmp(Relation::Ge, Int::S64, at, zero)),
-                |w| {
-                    let later = w.m.icmp(Relation::Gt, Int::S64, at, last);
-                    let sooner = w.m.icmp(Relation::Lt, Int::S64, at, next);
-                    let better = w.both(later, sooner);
-                    w.set_if(better, next, at);
-                    let link = w.global_address(links, Ix::Wide, at, 8);
-                    let after = w.load64(link);
-                    w.set(at, after);
-                    Ok(())
-                },
-            )?;
-            let found = w.m.icmp(Relation::Lt, Int::S64, next, most);
-            w.when(found, |w| {
-                let value = update_value(w, &stage, next)?;
+        let at = list::sorted(w, links, element.head)?;
+        let zero = w.m.i64(0);
+        w.while_loop(
+            |w| Ok(w.m.icmp(Relation::Ge, Int::S64, at, zero)),
+            |w| {
+                let value = update_value(w, &stage, at)?;
                 state.take(w, Taken::Value(value), None, &mut nowhere)?;
-                w.set(last, next);
+                let after = list::next(w, links, at);
+                w.set(at, after);
                 Ok(())
-            })?;
-            Ok(found)
-        })?;
+            },
+        )?;
         let value = state.finish(w)?;
         w.store(&element.region, Ix::Wide, element.at, value, None)
     })?;

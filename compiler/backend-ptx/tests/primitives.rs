@@ -89,6 +89,8 @@ fn scatters() {
     scatter("i8", "combine sum", shapes);
     scatter("bool", "combine any", shapes);
     scatter("f32", "combine max", shapes);
+    // Elements with hundreds of updates.
+    scatter("f32", "combine sum", &[&[1, 300, 2], &[20, 700, 1]]);
 }
 
 /// Lines of known length, which many CTAs sort.
