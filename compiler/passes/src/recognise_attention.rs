@@ -370,6 +370,10 @@ fn masked(
         }
         ids.insert(old, own.add(expr, Leaves { operands: &dtypes, accs: &[] })?);
     }
+    // Keys behind the end of a mask take no part, so that it has one for each key even where they are equal.
+    if let Some(last) = dims.last_mut() {
+        *last = true;
+    }
     let Some(out) = ids.get(&id).copied() else { return Ok(None) };
     let one = Dim::constant(1);
     let small = shape.iter().zip(&dims).map(|(extent, used)| if *used { extent.clone() } else { one.clone() });

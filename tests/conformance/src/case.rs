@@ -1,5 +1,6 @@
 //! Test cases: a folder with a model and data sets.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use graph::datum::Datum;
@@ -27,6 +28,12 @@ pub fn suite_folder() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = here.ancestors().nth(2).unwrap_or(here);
     root.join("target/onnx-suite/1.22.0/node")
+}
+
+/// Names and reasons of the tests that are known not to pass, from `status.txt`.
+pub fn known_failures() -> BTreeMap<String, String> {
+    let lines = include_str!("../status.txt").lines().filter(|l| !l.starts_with('#'));
+    lines.filter_map(|l| l.split_once(' ')).map(|(name, reason)| (name.to_string(), reason.to_string())).collect()
 }
 
 /// All node tests by name; none if the suite has not been fetched.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ptx::Sm;
 use runtime_min::gpu::cudarc_table;
 use runtime_min::gpu::driver::DriverTable;
-use runtime_min::gpu::owned::device_facts;
+use runtime_min::gpu::owned::{Context, device_facts};
 
 use crate::case;
 use crate::stage::{Passed, Stage, run};
@@ -22,7 +22,7 @@ use crate::stage::{Passed, Stage, run};
 pub const SERVE: &str = "serve";
 
 /// Seconds after which a test counts as one that does not end.
-const LIMIT: u64 = 60;
+const LIMIT: u64 = 20;
 
 /// How the tests fared.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +48,8 @@ pub fn serve() -> ExitCode {
         Ok((table, sm, _)) => (table, sm),
         Err(_) => return ExitCode::FAILURE,
     };
+    // Making a context takes longer than most tests, so that all of them share one.
+    let Ok(_held) = Context::open(table, 0) else { return ExitCode::FAILURE };
     std::thread::spawn(watch);
     let folder = case::suite_folder();
     for name in std::io::stdin().lock().lines().map_while(Result::ok) {
@@ -86,8 +88,11 @@ fn watch() {
     }
 }
 
-/// Runs the tests whose names contain `filter` in so many processes of this program.
-pub fn run_all(processes: usize, filter: &str) -> Result<Report, String> {
+/// Runs the tests whose names contain `filter` in so many processes of this program, and tells each that fails, and now and then how
+/// far it is.
+pub fn run_all(processes: usize, filter: &str, tell: &(dyn Fn(&str) + Sync)) -> Result<Report, String> {
+    /// Tests between two lines on how far it is.
+    const STEP: usize = 200;
     let (_, sm, device) = open()?;
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
     let start = Instant::now();
@@ -110,11 +115,16 @@ pub fn run_all(processes: usize, filter: &str) -> Result<Report, String> {
             let Ok(mut report) = report.lock() else { return };
             match answer.as_deref().map(passed) {
                 Ok(Some(passed)) => drop(report.passed.insert(name, passed)),
-                Ok(None) => {
-                    let why = answer.unwrap_or_default();
-                    report.wrong.insert(name, why.strip_prefix("wrong ").unwrap_or(&why).to_string());
+                Ok(None) | Err(_) => {
+                    let why = answer.unwrap_or_else(|why| why);
+                    let why = why.strip_prefix("wrong ").unwrap_or(&why).to_string();
+                    tell(&format!("{name}: {why}"));
+                    report.wrong.insert(name, why);
                 }
-                Err(why) => drop(report.wrong.insert(name, (*why).to_string())),
+            }
+            let done = report.passed.len() + report.wrong.len();
+            if done % STEP == 0 {
+                tell(&format!("{done} tests in {:.1?}", start.elapsed()));
             }
         }
     };

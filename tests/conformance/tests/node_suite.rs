@@ -19,13 +19,6 @@ fn target() -> PathBuf {
     here().join("../../target/conformance")
 }
 
-/// Names and reasons of the tests that are known not to pass.
-fn status() -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(here().join("status.txt")).unwrap();
-    let lines = text.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty());
-    lines.map(|l| l.split_once(' ').map(|(n, r)| (n.to_string(), r.to_string())).unwrap()).collect()
-}
-
 #[test]
 fn emitted_crates_pass_the_node_tests() {
     let cases = case::all(&case::suite_folder());
@@ -34,7 +27,7 @@ fn emitted_crates_pass_the_node_tests() {
         return;
     }
     let rows = crate_results(&target(), MODELS, "");
-    let status = status();
+    let status = case::known_failures();
     let mut wrong = String::new();
     for (name, row) in &rows {
         match (&row.outcome, status.get(name)) {

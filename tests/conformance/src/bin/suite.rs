@@ -51,28 +51,27 @@ fn here(stage: Stage, filter: &str) -> ExitCode {
 }
 
 fn on_gpu(filter: &str) -> ExitCode {
-    let mut out = std::io::stdout().lock();
+    let say = |line: &str| {
+        let line: String = line.chars().take(300).collect();
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    };
     let processes = std::thread::available_parallelism().map_or(1, usize::from);
-    let report = match hardware::run_all(processes, filter) {
+    let report = match hardware::run_all(processes, filter, &say) {
         Ok(report) => report,
         Err(why) => {
-            let _ = writeln!(out, "{why}");
+            say(&why);
             return ExitCode::FAILURE;
         }
     };
-    for (name, why) in &report.wrong {
-        let line: String = why.chars().take(300).collect();
-        let _ = writeln!(out, "{name}: {line}");
-    }
     let programs: usize = report.passed.values().map(|p| p.programs).sum();
     let ran: usize = report.passed.values().map(|p| p.ran).sum();
-    let _ = writeln!(
-        out,
+    say(&format!(
         "{}: {} passed, {} failed; {programs} programs, {ran} of them ran; {:.1?} in {processes} processes",
         report.device,
         report.passed.len(),
         report.wrong.len(),
         report.time
-    );
+    ));
     ExitCode::SUCCESS
 }
