@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use conformance::device::Emulator;
+use gpu_checks::emulated::Emulated;
 use onnx2crate::bench::gpu::{Effort, Measurement};
 use onnx2crate::bench::{measure, trace};
 use onnx2crate::{Compiler, Target};
@@ -14,7 +14,7 @@ fn digits() -> Measurement {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/digits/digits.onnx");
     let compiler = Compiler::new(model).targets(&[Target::Gpu(Sm::Sm90a)]).dim("batch", "2").unwrap();
     let compiled = compiler.compile().unwrap();
-    let driver = StandIn::new(Box::new(Emulator::default()), Script { capability: 90, ..Script::default() });
+    let driver = StandIn::new(Box::new(Emulated::default()), Script { capability: 90, ..Script::default() });
     measure(driver.table(), &compiled, Effort { time: Duration::ZERO, iterations: 1 }).unwrap()
 }
 
