@@ -3,13 +3,14 @@
 //! ```text
 //! compact_count     a CTA counts the true elements of 4096            scratch: [count of each block]
 //! compact_offsets   one CTA makes running sums of the counts          scratch: [true elements before each block] [all of them]
-//! compact_write     a thread has 16 elements: their places follow from the sums of the threads before it
+//! compact_write     a thread has 16 elements: their places follow from the sums of the threads before it; stored in order
 //! compact_fill      zeros behind the last place
 //! ```
 
 use graph::dim::{Dim, Pred};
 use graph::symbol::Symbols;
 use nest::kernel::{Kernel, Port};
+use ptx::{Space, Type};
 use ptx_expr::{Int, IntOp, Relation, Width};
 
 use crate::compile::Ctx;
@@ -173,27 +174,44 @@ fn write(
 ) -> Result<(), PtxError> {
     let (first, flags) = flags(w, ctx, mask, extent)?;
     let own = sum(w, &flags);
-    let (before, _) = exclusive(w, own, THREADS);
+    let (before, all) = exclusive(w, own, THREADS);
     let results = w.results(ctx.kernel)?;
     let to = results.first().ok_or(PtxError::Malformed("a compact without positions"))?;
     let cta = w.cta(Ix::Wide);
     let at = slot(w, cta);
     let offset = w.load64(at);
-    let before = w.ix_from32(Ix::Wide, before);
-    let mut place = w.m.int2(IntOp::Add, Int::U64, offset, before);
-    let most = w.size(Ix::Wide, bound);
+    // The numbers of the true elements within the block, one after the other, so that neighbours store neighbours.
+    let chosen = w.shared("chosen", 4 * BLOCK);
+    let (thread, four, each) = (w.thread(), w.m.u32(4), w.m.u32(EACH));
+    let start = w.ix_mul(Ix::Narrow, thread, each);
+    let mut rank = before;
     for (j, flag) in flags.into_iter().enumerate() {
-        let step = w.m.i64(j as i64);
-        let i = w.ix_add(Ix::Wide, first, step);
-        let fits = w.ix_less(Ix::Wide, place, most);
-        let stores = w.both(flag, fits);
-        let at = w.view_address(Ix::Wide, &positions.access, &[place]);
-        w.store(to, Ix::Wide, at, i, Some(stores))?;
+        let step = w.m.u32(j as u32);
+        let number = w.ix_add(Ix::Narrow, start, step);
+        let at = w.ix_mad(Ix::Narrow, rank, four, chosen);
+        let (at, number, pred) = (w.address(at), w.reg(number, Type::U32), w.pred(flag));
+        let form = ptx::Form::new(ptx::Op::St, (Space::Shared, ptx::Vector::One, Type::B32));
+        w.b().guarded(pred, |b| b.emit(form, [ptx::Operand::Address(at), number.into()]));
         let bit = w.bit(flag);
-        let bit = w.ix_from32(Ix::Wide, bit);
-        place = w.m.int2(IntOp::Add, Int::U64, place, bit);
+        rank = w.m.int2(IntOp::Add, Int::U32, rank, bit);
     }
-    Ok(())
+    w.barrier();
+    let wide = w.ix_from32(Ix::Wide, start);
+    let block = w.ix_sub(Ix::Wide, first, wide);
+    let (most, step) = (w.size(Ix::Wide, bound), w.m.u32(THREADS));
+    w.count(Ix::Narrow, thread, all, step, |w, k| {
+        let at = w.ix_mad(Ix::Narrow, k, four, chosen);
+        let at = w.address(at);
+        let number = w.b().ld(Space::Shared, Type::B32, at);
+        let number = w.value_of(number);
+        let number = w.ix_from32(Ix::Wide, number);
+        let position = w.ix_add(Ix::Wide, block, number);
+        let k = w.ix_from32(Ix::Wide, k);
+        let place = w.ix_add(Ix::Wide, offset, k);
+        let fits = w.ix_less(Ix::Wide, place, most);
+        let at = w.view_address(Ix::Wide, &positions.access, &[place]);
+        w.store(to, Ix::Wide, at, position, Some(fits))
+    })
 }
 
 fn fill(w: &mut Writer, ctx: Ctx<'_>, ctas: &Dim, bound: &Dim, positions: &Port) -> Result<(), PtxError> {

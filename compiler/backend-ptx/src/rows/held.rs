@@ -46,9 +46,10 @@ pub struct Held {
 impl Held {
     fn new(elements: i64, vector: u32, bits: u32) -> Held {
         let runs = elements / i64::from(vector);
-        // Lanes beside each other read at least 128 bytes, where the row has so many.
-        let least = (1024 / i64::from(vector * bits.max(8))).clamp(1, 32);
-        let wanted = (elements + PER_LANE - 1) / PER_LANE;
+        // Lanes beside each other read at least 64 bytes, where the row has so many; single elements come in lines that stay cached.
+        let least = if vector == 1 { 8 } else { (512 / i64::from(vector * bits.max(8))).clamp(1, 32) };
+        let per_lane = if vector == 1 && elements < 512 { PER_LANE / 2 } else { PER_LANE };
+        let wanted = (elements + per_lane - 1) / per_lane;
         let wanted = if wanted > 32 && wanted <= 64 { 32 } else { wanted };
         let lanes = wanted.clamp(least, LANES).min(runs).cast_unsigned().next_power_of_two();
         let turns = runs.cast_unsigned().div_ceil(lanes);
