@@ -70,23 +70,6 @@ impl Api {
         Ok(module)
     }
 
-    /// Compiles and loads PTX. Yields what the compiler said, or the error and what the compiler said about it.
-    pub fn load_ptx(self, ptx: &CStr) -> Result<(ModuleHandle, String), (DeviceError, String)> {
-        let mut module = ModuleHandle::default();
-        let mut logs = Logs::new();
-        let (mut options, mut values) = logs.options();
-        // SAFETY: the text ends in zero; there are as many values as options, sizes where the option is a size, and
-        // pointers to buffers of those sizes where it is a buffer.
-        let code = unsafe {
-            let (options, values) = (options.as_mut_ptr(), values.as_mut_ptr());
-            (self.table.module_load_data_ex)(&raw mut module, ptx.as_ptr().cast(), Logs::OPTIONS, options, values)
-        };
-        match self.answer("cuModuleLoadDataEx", code) {
-            Ok(()) => Ok((module, logs.info())),
-            Err(error) => Err((error, logs.error())),
-        }
-    }
-
     pub fn unload(self, module: ModuleHandle) -> Answer<()> {
         // SAFETY: unloaded once by its owner.
         self.answer("cuModuleUnload", unsafe { (self.table.module_unload)(module) })
@@ -261,7 +244,8 @@ impl Api {
             values.push(number(target as usize));
         }
         let (mut state, count) = (LinkHandle::default(), options.len() as c_uint);
-        // SAFETY: as for `load_ptx`; options and values live until the state is destroyed below.
+        // SAFETY: there are as many values as options, sizes where the option is a size, and pointers to buffers of those sizes
+        // where it is a buffer; all live until the state is destroyed below.
         let code =
             unsafe { (self.table.link_create)(count, options.as_mut_ptr(), values.as_mut_ptr(), &raw mut state) };
         if let Err(error) = self.answer("cuLinkCreate", code) {
@@ -412,7 +396,6 @@ struct Logs {
 
 impl Logs {
     const BYTES: usize = 16 * 1024;
-    const OPTIONS: c_uint = 5;
 
     fn new() -> Logs {
         Logs { info: vec![0; Logs::BYTES], error: vec![0; Logs::BYTES] }
@@ -429,10 +412,6 @@ impl Logs {
         let (info, error) = (self.info.as_mut_ptr().cast(), self.error.as_mut_ptr().cast());
         let bytes = number(Logs::BYTES - 1);
         (options, [info, bytes, error, bytes, number(1)])
-    }
-
-    fn info(&self) -> String {
-        text(&self.info)
     }
 
     fn error(&self) -> String {

@@ -158,11 +158,21 @@ fn compile(context: &Arc<Context>, program: &Program, list: &[usize]) -> Answer<
     done.into_iter().map(|(index, module)| Ok((index, module?))).collect()
 }
 
+/// Linked first: drivers link on several threads at once, but compile one text at a time where it is loaded as PTX.
 fn load_ptx(context: &Arc<Context>, program: &Program, index: usize) -> Answer<Module> {
     let Some(module) = program.modules.get(index) else { return Err(no_code(context, "")) };
     let text = CString::new(module.ptx.as_bytes()).unwrap_or_default();
-    let loaded = context.api.load_ptx(&text).map_err(|(error, log)| explain(module.name, error, log))?;
-    Ok(Module::own(context, loaded.0))
+    let name = CString::new(module.name).unwrap_or_default();
+    let specific = if program.target.specific { numbers::JIT_SPECIFIC } else { 0 };
+    let linked = context.api.link(&text, &name, Some(context.facts.capability + specific));
+    let code = linked.map_err(|(error, log)| explain(module.name, error, log))?;
+    let refused = || DeviceError::Module {
+        module: module.name.to_string(),
+        what: "the driver's machine code is not whole".to_string(),
+    };
+    let image = Image::new(&code).ok_or_else(refused)?;
+    let loaded = context.api.load_cubin(image).map_err(|error| explain(module.name, error, String::new()))?;
+    Ok(Module::own(context, loaded))
 }
 
 fn explain(module: &str, error: DeviceError, log: String) -> DeviceError {

@@ -70,7 +70,7 @@ fn kernels_that_do_not_load() {
         program
     };
     let (plain, options) = (Script::default, EngineOptions::default);
-    let found = "kernel \"all\": cuModuleLoadDataEx: CUDA_ERROR_INVALID_PTX (218): as the script says: line 1: no such \
+    let found = "kernel \"all\": cuLinkAddData: CUDA_ERROR_INVALID_PTX (218): as the script says: line 1: no such \
                  instruction";
     check(plain(), options(), with("wrong", vec![]), found);
     let none = "kernel \"all\": no machine code for compute capability 9.0, and no PTX that may be compiled: allow it in the \

@@ -267,7 +267,10 @@ fn the_driver_links() {
     let facts = linker.facts(&codes[0], "add", [32, 1, 1], 1024).unwrap();
     assert_eq!(facts, KernelFacts { resident: 2, ..KernelFacts::default() });
     let text = linker.link("all", "wrong", target).unwrap_err().to_string();
-    assert_eq!(text, "kernel \"all\": cuLinkAddData: CUDA_ERROR_INVALID_PTX (218): as the script says");
+    assert_eq!(
+        text,
+        "kernel \"all\": cuLinkAddData: CUDA_ERROR_INVALID_PTX (218): as the script says: line 1: no such instruction"
+    );
     drop(linker);
     assert_eq!(driver.leaks(), Leaks::default());
 }

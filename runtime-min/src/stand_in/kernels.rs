@@ -20,7 +20,9 @@ functions! {
         options: *mut c_uint,
         values: *mut *mut c_void
     ) {
-        match world.executor.load(&text_of(image)) {
+        let text = text_of(image);
+        let linked = world.linked.get(&text).copied();
+        match linked.map_or_else(|| world.executor.load(&text), Ok) {
             Ok(module) => {
                 let handle = world.handle();
                 world.modules.insert(handle, module);
@@ -29,14 +31,7 @@ functions! {
                 0
             }
             Err(log) => {
-                for k in 0..count as usize {
-                    if options.add(k).read() == numbers::JIT_ERROR_LOG {
-                        let buffer: *mut u8 = values.add(k).read().cast();
-                        for (at, byte) in log.bytes().chain([0]).enumerate() {
-                            put(buffer.add(at), byte);
-                        }
-                    }
-                }
+                write_log(log_of(count, options, values), &log);
                 218
             }
         }
@@ -183,13 +178,13 @@ functions! {
     }
     link_create Context (
         world,
-        _count: c_uint,
-        _options: *mut c_uint,
-        _values: *mut *mut c_void,
+        count: c_uint,
+        options: *mut c_uint,
+        values: *mut *mut c_void,
         out: *mut LinkHandle
     ) {
         let link = world.handle();
-        world.links.insert(link, Vec::new());
+        world.links.insert(link, (log_of(count, options, values) as usize, Vec::new()));
         put(out, LinkHandle(link));
         0
     }
@@ -206,15 +201,20 @@ functions! {
     ) {
         let text = text_of(data);
         match world.executor.load(&text) {
-            Ok(_) => {
-                world.links.insert(state.0, machine_code(&text));
+            Ok(module) => {
+                let code = machine_code(&text);
+                world.linked.insert(text, module);
+                world.links.entry(state.0).and_modify(|link| link.1 = code);
                 0
             }
-            Err(_) => 218,
+            Err(log) => {
+                write_log(world.links.get(&state.0).map_or(0, |link| link.0) as *mut u8, &log);
+                218
+            }
         }
     }
     link_complete Context (world, state: LinkHandle, cubin: *mut *mut c_void, bytes: *mut usize) {
-        let Some(code) = world.links.get_mut(&state.0) else { return 400 };
+        let Some((_, code)) = world.links.get_mut(&state.0) else { return 400 };
         put(cubin, code.as_mut_ptr().cast());
         put(bytes, code.len());
         0
@@ -309,6 +309,28 @@ functions! {
     }
     func_load Context (world, function: FunctionHandle) {
         if world.functions.contains_key(&function.0) { 0 } else { 400 }
+    }
+}
+
+/// The buffer for the compiler's words among the options; null if there is none.
+///
+/// # Safety
+/// There are `count` options and values.
+unsafe fn log_of(count: c_uint, options: *mut c_uint, values: *mut *mut c_void) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    let log = (0..count as usize).find(|k| unsafe { options.add(*k).read() } == numbers::JIT_ERROR_LOG);
+    // SAFETY: as above.
+    log.map_or(std::ptr::null_mut(), |k| unsafe { values.add(k).read() }.cast())
+}
+
+/// Writes words that end in zero.
+///
+/// # Safety
+/// The buffer is null, or has room for them.
+unsafe fn write_log(buffer: *mut u8, log: &str) {
+    for (at, byte) in log.bytes().chain([0]).enumerate().filter(|_| !buffer.is_null()) {
+        // SAFETY: the caller's promise.
+        unsafe { put(buffer.add(at), byte) };
     }
 }
 

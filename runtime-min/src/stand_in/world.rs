@@ -95,7 +95,10 @@ pub struct World {
     pub functions: BTreeMap<usize, Function>,
     pub graphs: BTreeMap<usize, Nodes>,
     pub execs: BTreeMap<usize, Nodes>,
-    pub links: BTreeMap<usize, Vec<u8>>,
+    /// Where the compiler's words go, and the machine code.
+    pub links: BTreeMap<usize, (usize, Vec<u8>)>,
+    /// The executor's module of each text that was linked.
+    pub linked: BTreeMap<String, usize>,
     pub device: BTreeMap<Address, usize>,
     pub host: BTreeMap<usize, Box<[u8]>>,
     /// Where the device has page-locked memory that it was asked the address of.
@@ -157,6 +160,7 @@ pub fn install(executor: Box<dyn Executor>, script: Script) {
         graphs: BTreeMap::new(),
         execs: BTreeMap::new(),
         links: BTreeMap::new(),
+        linked: BTreeMap::new(),
         device: BTreeMap::new(),
         host: BTreeMap::new(),
         mirrors: BTreeMap::new(),
