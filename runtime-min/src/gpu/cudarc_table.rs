@@ -30,8 +30,7 @@ pub fn driver() -> Result<&'static DriverTable, DeviceError> {
 fn fill() -> Result<DriverTable, DeviceError> {
     // SAFETY: opens and closes the driver's library, whose initialisers are meant to run in any process.
     if !unsafe { sys::is_culib_present() } {
-        let found = "no driver library (libcuda.so.1 or nvcuda.dll)".to_string();
-        return Err(DeviceError::Driver { found, needed: needed("an NVIDIA driver for CUDA") });
+        return Err(no_library());
     }
     // SAFETY: the signature is that of the header.
     let version = unsafe { find::<unsafe extern "C" fn(*mut c_int) -> Code>("cuDriverGetVersion") };
@@ -41,11 +40,22 @@ fn fill() -> Result<DriverTable, DeviceError> {
     let mut found: c_int = 0;
     // SAFETY: the pointer is valid for one integer; the function may be called before `cuInit`.
     let code = unsafe { version(&raw mut found) };
-    if code != 0 || found < LEAST_VERSION {
-        let found = if code == 0 { spell(found) } else { format!("cuDriverGetVersion failed with {code}") };
-        return Err(DeviceError::Driver { found, needed: needed("a driver for CUDA") });
-    }
+    new_enough(code, found)?;
     all(found)
+}
+
+/// An error if the driver does not tell its version, or is too old.
+fn new_enough(code: Code, version: c_int) -> Result<(), DeviceError> {
+    if code == 0 && version >= LEAST_VERSION {
+        return Ok(());
+    }
+    let found = if code == 0 { spell(version) } else { format!("cuDriverGetVersion failed with {code}") };
+    Err(DeviceError::Driver { found, needed: needed("a driver for CUDA") })
+}
+
+fn no_library() -> DeviceError {
+    let found = "no driver library (libcuda.so.1 or nvcuda.dll)".to_string();
+    DeviceError::Driver { found, needed: needed("an NVIDIA driver for CUDA") }
 }
 
 macro_rules! look_up {
@@ -112,6 +122,33 @@ mod tests {
     #[test]
     fn versions_are_spelled() {
         assert_eq!(spell(12_040), "a driver for CUDA 12.4");
-        assert!(missing(&["cuA", "cuB"], 13_000).to_string().contains("CUDA 13.0 without cuA, cuB"));
+    }
+
+    /// What was found, what is needed, and what to do.
+    #[test]
+    fn errors_of_drivers() {
+        let check = |found: Result<(), DeviceError>, expected: &str| {
+            assert_eq!(found.map_err(|error| error.to_string()), Err(expected.to_string()));
+        };
+        check(
+            Err(no_library()),
+            "NVIDIA driver: found no driver library (libcuda.so.1 or nvcuda.dll), needed an NVIDIA driver for CUDA 12 or \
+             later; install or update the driver",
+        );
+        check(
+            new_enough(0, 11_080),
+            "NVIDIA driver: found a driver for CUDA 11.8, needed a driver for CUDA 12 or later; install or update the driver",
+        );
+        check(
+            new_enough(3, 0),
+            "NVIDIA driver: found cuDriverGetVersion failed with 3, needed a driver for CUDA 12 or later; install or \
+             update the driver",
+        );
+        check(
+            Err(missing(&["cuGraphLaunch", "cuEventRecord"], 12_000)),
+            "NVIDIA driver: found a driver for CUDA 12.0 without cuGraphLaunch, cuEventRecord, needed a driver for CUDA 12 \
+             or later; install or update the driver",
+        );
+        assert_eq!(new_enough(0, LEAST_VERSION), Ok(()));
     }
 }

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use super::kernels::{TEXT, device};
 use super::programs::*;
 use super::runs::{infer, load};
+use crate::datum::Datum;
 use crate::gpu::options::EngineOptions;
 use crate::gpu::program::*;
+use crate::gpu::session::{HostInput, HostValue};
 use crate::stand_in::{Leaks, Script, StandIn, machine_code};
 
 /// Loads and runs; the error's words.
@@ -52,6 +54,41 @@ fn memory_that_is_not_there() {
     // What grows while a call runs is held to the limit as well.
     let found = "144 bytes of GPU memory are needed, 1073741820 are free, the options allow 140";
     check(Script::default(), EngineOptions::default().with_memory_limit(140), rounds(), found);
+}
+
+/// Where sizes have no limit, what a shape needs is known before any of it is taken.
+#[test]
+fn memory_of_a_shape_that_is_not_there() {
+    let mut program = chain();
+    program.inputs.to_mut()[0].memory.most = None;
+    program.outputs.to_mut()[0].memory.most = None;
+    program.arena.most = None;
+    let driver = StandIn::new(device(), Script { memory: 900, ..Script::default() });
+    let mut session = load(&driver, program, EngineOptions::default()).unwrap().session().unwrap();
+    let before = (driver.counts().allocations, driver.leaks().device_bytes);
+    assert_eq!(before.1, 320 + 512 + 16 + 16);
+    let text = session.prepare(&[&[16]]).unwrap_err().to_string();
+    assert_eq!(text, "96 bytes of GPU memory are needed, 36 are free");
+    assert_eq!((driver.counts().allocations, driver.leaks().device_bytes), before);
+}
+
+/// Inputs that are not what the program takes: what was expected and what was given.
+#[test]
+fn inputs_of_another_size() {
+    let driver = StandIn::new(device(), Script::default());
+    let engine = load(&driver, chain(), EngineOptions::default()).unwrap();
+    let mut session = engine.session().unwrap();
+    let data = [0; 64];
+    let mut check = |inputs: &[HostInput<'_>], expected: &str| {
+        assert_eq!(session.infer(inputs).unwrap_err().to_string(), expected);
+    };
+    let input = |dims, bytes: usize| HostInput { dims, value: HostValue::Bytes(&data[..bytes]) };
+    check(&[], "the model has 1 inputs, 0 were given");
+    check(&[input(&[4], 12)], "input \"x\": expected 4 elements, found 3");
+    check(&[input(&[2, 2], 16)], "input \"x\": expected shape f32 [n], found [2, 2]");
+    check(&[HostInput { dims: &[99], value: HostValue::Staged }], "size \"n\" is 99, allowed are 0 to 16");
+    let object = Datum::Seq(Vec::new());
+    check(&[HostInput { dims: &[4], value: HostValue::Object(&object) }], "input \"x\": expected f32 [n], found a sequence");
 }
 
 #[test]

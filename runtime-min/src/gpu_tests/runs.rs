@@ -59,6 +59,26 @@ fn prepared_shapes_are_launched_as_graphs_and_others_step_by_step() {
     assert_eq!(driver.counts().dependent_launches, 3);
 }
 
+/// A kernel that may begin early does so behind a launch alone: in graphs, in plain launches, where nodes have other addresses.
+#[test]
+fn early_starts_are_asked_for_in_graphs_and_launches() {
+    let driver = start();
+    let engine = load(&driver, chain(), EngineOptions::default()).unwrap();
+    let mut session = engine.session().unwrap();
+    // Of clear, addition, doubling and copy, the doubling; once while the session captured.
+    let counts = |driver: &StandIn| (driver.counts().dependent_launches, driver.counts().dependent_nodes);
+    assert_eq!(counts(&driver), (1, 0));
+    infer(&mut session, &[1.0; 4]).unwrap();
+    assert_eq!(counts(&driver), (1, 1));
+    infer(&mut session, &[1.0; 3]).unwrap();
+    assert_eq!(counts(&driver), (2, 1));
+    let mut program = chain();
+    program.kernels.to_mut().iter_mut().for_each(|kernel| kernel.dependent = false);
+    let engine = load(&driver, program, EngineOptions::default()).unwrap();
+    infer(&mut engine.session().unwrap(), &[1.0; 4]).unwrap();
+    assert_eq!(counts(&driver), (2, 1));
+}
+
 #[test]
 fn a_session_with_its_memory_takes_nothing_more() {
     let driver = start();

@@ -112,6 +112,8 @@ functions! {
     graph_launch Context (world, exec: GraphExecHandle, stream: StreamHandle) {
         let Some(nodes) = world.execs.get(&exec.0).cloned() else { return 400 };
         world.counts.graph_launches += 1;
+        let dependent = |work: &Work| matches!(work, Work::Launch { shape, .. } if shape.dependent);
+        world.counts.dependent_nodes += nodes.iter().filter(|(_, work)| dependent(work)).count() as u64;
         nodes.into_iter().map(|(_, work)| world.give(stream.0, work)).find(|code| *code != 0).unwrap_or(0)
     }
     graph_exec_kernel_set_params Context (

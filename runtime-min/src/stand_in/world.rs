@@ -15,6 +15,8 @@ pub struct Counts {
     pub calls: u64,
     pub launches: u64,
     pub dependent_launches: u64,
+    /// Nodes of launched graphs that may begin before the one ahead has ended.
+    pub dependent_nodes: u64,
     pub graph_launches: u64,
     pub instantiations: u64,
     pub patched_nodes: u64,

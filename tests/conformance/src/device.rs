@@ -18,6 +18,7 @@ pub struct Ready {
     pub sm: Sm,
     /// Whether kernel families took what they can.
     pub families: bool,
+    pub options: EngineOptions,
     outputs: usize,
     loadable: Loadable,
 }
@@ -32,7 +33,7 @@ pub fn prepare(model: &Model, sm: Sm, families: bool) -> Result<Ready, String> {
 /// Writes the kernels of a plan.
 fn lower(plan: &Plan<GpuCode>, sm: Sm) -> Result<Ready, String> {
     let loadable = Loadable::of(plan, &Gpu { sm }).map_err(|e| format!("lower: {e}"))?;
-    Ok(Ready { sm, families: true, outputs: plan.outputs.len(), loadable })
+    Ok(Ready { sm, families: true, options: EngineOptions::default(), outputs: plan.outputs.len(), loadable })
 }
 
 /// All ways in which a model runs on some architectures, those that differ in nothing but the architecture that their kernels name
@@ -105,7 +106,7 @@ impl Ready {
     }
 
     fn run_on(self, table: &'static DriverTable, inputs: &[&[Datum]]) -> Result<Vec<Vec<Datum>>, String> {
-        let engine = self.loadable.load(table, EngineOptions::default()).map_err(|e| format!("load: {e}"))?;
+        let engine = self.loadable.load(table, self.options).map_err(|e| format!("load: {e}"))?;
         let mut session = engine.session().map_err(|e| format!("session: {e}"))?;
         let run = |set: &&[Datum]| in_process::run(&mut session, self.outputs, set).map_err(|e| format!("run: {e}"));
         inputs.iter().map(run).collect()

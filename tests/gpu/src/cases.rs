@@ -23,6 +23,8 @@ pub const CASES: &[(&str, Case)] = &[
     ("dependent launches", dependent),
     ("without graphs", without_graphs),
     ("poison", poison),
+    ("memory of the host", hosted),
+    ("a loop in a graph", turns),
     ("times of steps", times),
     ("read-back and loop", rounds),
     ("divisors", division),
@@ -112,6 +114,26 @@ fn without_graphs(driver: &'static DriverTable) -> Result<(), String> {
 
 fn poison(driver: &'static DriverTable) -> Result<(), String> {
     run_chains(driver, programs::chain(false), EngineOptions::default().with_poison())
+}
+
+/// Inputs and outputs where the host has them.
+fn hosted(driver: &'static DriverTable) -> Result<(), String> {
+    run_chains(driver, programs::chain(true), EngineOptions::default().with_host_memory(true))
+}
+
+/// Sixteen iterations, as nodes of a graph and step by step.
+fn turns(driver: &'static DriverTable) -> Result<(), String> {
+    for options in [EngineOptions::default(), EngineOptions::default().without_graphs()] {
+        let engine = load(driver, programs::turns(), options).map_err(text)?;
+        let mut session = engine.session().map_err(text)?;
+        for n in [100, 7, 300, 100] {
+            let x = ramp(n);
+            let expected: Vec<f32> = (1..17).flat_map(|turn| x.iter().map(move |v| v * (1 << turn) as f32)).collect();
+            let found = floats(&infer(&mut session, &[n], &x).map_err(text)?);
+            same(&format!("{n} elements"), &found, &expected)?;
+        }
+    }
+    Ok(())
 }
 
 fn times(driver: &'static DriverTable) -> Result<(), String> {

@@ -121,6 +121,48 @@ pub fn rounds() -> Program {
     b.finish(Span { start: 0, end: 6 })
 }
 
+/// Row k of y is x doubled k + 1 times, for sixteen rows; graphs at 100 elements.
+pub fn turns() -> Program {
+    let mut b = plain("turns", &["double"]);
+    let n = b.size(SizeOp::InputDim { input: 0, axis: 0 });
+    let (four, zero, one, rows) = (b.constant(4), b.constant(0), b.constant(1), b.constant(16));
+    let (cta, line) = (b.constant(64), b.constant(256));
+    let bytes = b.size(SizeOp::Mul(n, four));
+    let whole = b.size(SizeOp::Mul(bytes, rows));
+    let ctas = b.size(SizeOp::CeilDiv(n, cta));
+    let second = b.size(SizeOp::Mul(ctas, line));
+    let arena = b.size(SizeOp::Add(second, second));
+    b.prepared();
+    let turn = b.size(SizeOp::Slot(0));
+    let start = b.size(SizeOp::Mul(turn, bytes));
+    b.program.slots = 1;
+    b.input("x", &[n], Memory { bytes: Some(bytes), most: None });
+    b.program.arena = Memory { bytes: Some(arena), most: None };
+    let x = b.buffer(bytes, Place::Input(0));
+    let old = b.buffer(bytes, Place::Arena { offset: zero });
+    let new = b.buffer(bytes, Place::Arena { offset: second });
+    let y = b.buffer(whole, Place::Output(0));
+    b.output("y", DType::F32, &[rows, n], y, Memory { bytes: Some(whole), most: None });
+    let at = |buffer: Buf| View { buffer, offset: zero };
+    b.step(Action::Copy { from: at(x), to: at(old), bytes });
+    b.step(Action::Loop {
+        counter: Set { slot: 0, symbol: "turn", lo: 0, hi: None, then: Span { start: turn.0, end: start.0 + 1 } },
+        trip: Some(rows),
+        limit: None,
+        condition: None,
+        first: Cow::Borrowed(&[]),
+        body: Span { start: 2, end: 5 },
+        next: Cow::Borrowed(&[]),
+        count: None,
+    });
+    let grid = [ctas, one, one];
+    row(&mut b, 0, grid, zero, vec![Arg::Read(at(old)), Arg::Write(at(new)), Arg::Size64(n)]);
+    b.step(Action::Copy { from: at(new), to: View { buffer: y, offset: start }, bytes });
+    b.step(Action::Copy { from: at(new), to: at(old), bytes });
+    b.program.points = vec![Point { dims: vec![100].into() }].into();
+    b.finish(Span { start: 0, end: 2 })
+}
+
 /// `y[i] = i / n + 5` over 1000 elements, for an input of n elements.
 pub fn division() -> Program {
     let mut b = plain("division", &["divide"]);
