@@ -88,7 +88,10 @@ fn inputs_of_another_size() {
     check(&[input(&[2, 2], 16)], "input \"x\": expected shape f32 [n], found [2, 2]");
     check(&[HostInput { dims: &[99], value: HostValue::Staged }], "size \"n\" is 99, allowed are 0 to 16");
     let object = Datum::Seq(Vec::new());
-    check(&[HostInput { dims: &[4], value: HostValue::Object(&object) }], "input \"x\": expected f32 [n], found a sequence");
+    check(
+        &[HostInput { dims: &[4], value: HostValue::Object(&object) }],
+        "input \"x\": expected f32 [n], found a sequence",
+    );
 }
 
 #[test]

@@ -80,6 +80,20 @@ fn layers_of_weights() {
     dense_layer(DType::F16, &[20, 40], 24, Sm::Sm75, 1e-3);
 }
 
+/// Rows in two dims, the inner one of extent 1: what steps of a sequence are for a single line, as recurrent layers read it.
+#[test]
+fn rows_of_a_single_line() {
+    for (shape, perm) in [([1, 3, 40], [1, 0, 2]), ([3, 1, 40], [1, 0, 2]), ([1, 3, 40], [0, 1, 2])] {
+        let mut b = Builder::new("line");
+        let x = b.input("x", Type::tensor(DType::F32, dims(&shape)));
+        let turned = b.transpose(x, &perm).unwrap();
+        let w = b.constant(numbers(DType::F32, &[40, 64], 1)).unwrap();
+        let product = b.contract("ijk,kl->ijl", turned, w).unwrap();
+        b.output(product);
+        check(&b.finish(), &[numbers(DType::F32, &shape, 3)], Sm::Sm80, 1, 1e-6);
+    }
+}
+
 /// A sum so long that it is split.
 #[test]
 fn long_sums() {

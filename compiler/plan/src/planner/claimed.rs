@@ -111,9 +111,13 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             Want::Layout(layout) => self.in_layout(state, value, Some(layout)),
             Want::Dense => self.in_layout(state, value, None),
             Want::Strided(strided) => {
-                let view = self.view(state, value)?;
-                let fits = strided.fits(&view.access, &view.shape, &self.symbols);
-                if fits { Ok(view) } else { self.in_layout(state, value, None) }
+                let mut view = self.view(state, value)?;
+                if !strided.fits(&view.access, &view.shape, &self.symbols) {
+                    view = self.in_layout(state, value, None)?;
+                    // The claim reads all strides, those of extents of 1 included.
+                    view.access = Access { offset: view.access.offset, ..Access::dense(&view.shape) };
+                }
+                Ok(view)
             }
         }
     }
