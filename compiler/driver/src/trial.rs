@@ -42,7 +42,7 @@ const ROTATED: u64 = 160 << 20;
 const MOST_COPIES: u64 = 64;
 /// Runs of a graph, and graphs whose median is one timing.
 const LEAST_RUNS: usize = 8;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// Most runs of one timing, and about how long these take.
 const MOST_ROUNDS: usize = 60;
 const EFFORT: Duration = Duration::from_millis(20);

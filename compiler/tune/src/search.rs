@@ -15,11 +15,11 @@ use crate::lock::{Entry, Lock, ProblemKey};
 use crate::statistics::median;
 
 /// Timings of a candidate before the slow ones leave.
-pub const QUICK: usize = 3;
+pub const QUICK: usize = 2;
 /// Timings of a candidate that stayed.
 pub const FULL: usize = 11;
 /// How much slower than the best a candidate may be and stay.
-pub const HOPELESS: f64 = 1.3;
+pub const HOPELESS: f64 = 1.15;
 /// The part of the incumbent's time by which a challenger must win.
 pub const MARGIN: f64 = 0.02;
 
@@ -319,13 +319,13 @@ mod tests {
 
     #[test]
     fn rankings_begin_with_the_winner() {
-        let problem = problem("p", &[("100", 1.0), ("99", 2.0), ("120", 3.0)]);
+        let problem = problem("p", &[("100", 1.0), ("99", 2.0), ("110", 3.0)]);
         let report = run(&[problem], &mut Lock::default(), Duration::from_secs(9), false);
         let ranking = &report.rankings[0];
         assert_eq!(ranking.modelled, "100");
         // The second is faster, but not by the margin.
         let names: Vec<&str> = ranking.times.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["100", "99", "120"]);
+        assert_eq!(names, ["100", "99", "110"]);
     }
 
     #[test]
