@@ -69,12 +69,16 @@ fn jobs(visit: &mut dyn FnMut(&Job<'_>) -> Outcome<()>) -> Outcome<()> {
     visit(&job("gelu", "gelu", FLOATS, &|b, d| {
         let x = tensor(b, "x", d, &[8192 * wide(d), 8192]);
         Ok(vec![b.map(&[x], |p, v| {
-            let (half, root, one) = (p.number(d, 0.5), p.number(d, std::f64::consts::FRAC_1_SQRT_2), p.number(d, 1.0));
-            let scaled = p.mul(v[0], root);
+            let wide = DType::F32;
+            let (half, root, one) =
+                (p.number(wide, 0.5), p.number(wide, std::f64::consts::FRAC_1_SQRT_2), p.number(wide, 1.0));
+            let x = if d == wide { v[0] } else { p.cast(v[0], wide) };
+            let scaled = p.mul(x, root);
             let erf = p.unary(UnOp::Erf, scaled);
             let sum = p.add(erf, one);
-            let product = p.mul(v[0], sum);
-            p.mul(product, half)
+            let product = p.mul(x, sum);
+            let value = p.mul(product, half);
+            if d == wide { value } else { p.cast(value, d) }
         })?])
     }))?;
     visit(&job("add", "add", FLOATS, &|b, d| {

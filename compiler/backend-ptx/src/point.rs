@@ -86,7 +86,7 @@ impl<'a> Stage<'a> {
 
     fn maths(&self, id: ExprId) -> MathsMode {
         let coarse = self.coarse.get(id.0 as usize).copied().unwrap_or(false);
-        if coarse || coarse::is_narrow(self.flat.exprs.dtype(id)) { MathsMode::Fast } else { MathsMode::Precise }
+        if coarse { MathsMode::Fast } else { MathsMode::Precise }
     }
 
     pub fn place(&self, source: u32) -> Result<Place, PtxError> {

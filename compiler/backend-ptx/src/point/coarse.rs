@@ -12,7 +12,7 @@ use graph::node::Combiner;
 use crate::flat::{Flat, Memory, Sink};
 
 /// Whether a dtype has 16 bits or less of a float.
-pub fn is_narrow(dtype: DType) -> bool {
+fn is_narrow(dtype: DType) -> bool {
     dtype.is_float() && dtype.bits() <= 16
 }
 

@@ -3,6 +3,7 @@
 use backend_ptx::facts::Limits;
 use backend_ptx::launch::Addresses;
 use graph::dim::SymId;
+use graph::dtype::DType;
 use graph::scalar::Scalar;
 use graph::tensor::{Packer, Tensor};
 use nest::kernel::{Kernel, Port};
@@ -14,7 +15,7 @@ use ptx_emu::{Device, Launch, Module, Options};
 pub enum Tolerance {
     /// No bit differs.
     Exact,
-    /// So many units in the last place of f32.
+    /// So many units in the last place of f32; one of a float that has less, as it may be rounded either way.
     Ulp(u32),
 }
 
@@ -121,6 +122,17 @@ fn ulps(a: f64, b: f64) -> f64 {
     (a - b).abs() / spacing * 2.0
 }
 
+/// Whether two values of 16 bits have none between them.
+fn are_neighbours(dtype: DType, a: f64, b: f64) -> bool {
+    let (fraction, smallest) = match dtype {
+        DType::F16 => (10, 2f64.powi(-14)),
+        DType::BF16 => (7, 2f64.powi(-126)),
+        _ => return false,
+    };
+    let size = a.abs().max(b.abs()).max(smallest);
+    size.is_finite() && (a - b).abs() <= 2f64.powi(size.log2().floor() as i32 - fraction)
+}
+
 /// The first element that differs by more than it may.
 pub fn difference(found: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Option<String> {
     if found.shape() != expected.shape() {
@@ -129,7 +141,10 @@ pub fn difference(found: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Op
     found.scalars().zip(expected.scalars()).enumerate().find_map(|(k, (a, b))| {
         let same = match tolerance {
             Tolerance::Exact => a == b,
-            Tolerance::Ulp(n) => a == b || (a.dtype.is_float() && ulps(a.as_f64(), b.as_f64()) <= f64::from(n)),
+            Tolerance::Ulp(n) => {
+                let (x, y) = (a.as_f64(), b.as_f64());
+                a == b || (a.dtype.is_float() && (ulps(x, y) <= f64::from(n) || are_neighbours(a.dtype, x, y)))
+            }
         };
         (!same).then(|| format!("element {k}: found {a:?} ({}), expected {b:?} ({})", a.as_f64(), b.as_f64()))
     })
