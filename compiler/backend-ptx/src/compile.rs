@@ -134,7 +134,8 @@ fn ways(kernel: &Kernel, nest: &Nest, symbols: &Symbols, limits: &Limits) -> Res
         }
         _ => None,
     };
-    // What is left when a row is in registers.
+    // Registers hold all rows whose addresses fit 32 bits.
+    list.retain(|v| v.wide || held.is_none());
     for when in held.iter().flat_map(|(_, variants)| variants.iter().map(|v| v.when.clone())) {
         let not = Pred::Not(Box::new(when));
         list.iter_mut().for_each(|v| v.when = all([not.clone(), v.when.clone()], symbols));

@@ -101,12 +101,14 @@ pub fn variants(rows: &Rows, symbols: &Symbols, limits: &Limits) -> Vec<RowsVari
     let held = held
         .into_iter()
         .map(|(when, held)| (all([narrow.clone(), when], symbols), false, true, vec![held.vector], Some(held)));
-    let list = held.chain([
-        (all([narrow.clone(), fits.clone(), aligned], symbols), false, true, best, None),
-        (all([narrow.clone(), fits.clone()], symbols), false, true, plain.clone(), None),
-        (narrow.clone(), false, false, plain.clone(), None),
-        (Pred::Const(true), true, false, plain, None),
-    ]);
+    let mut list: Vec<_> = held.collect();
+    if list.is_empty() {
+        list.push((all([narrow.clone(), fits.clone(), aligned], symbols), false, true, best, None));
+        list.push((all([narrow.clone(), fits], symbols), false, true, plain.clone(), None));
+        list.push((narrow, false, false, plain.clone(), None));
+    }
+    // Registers hold all rows whose addresses fit 32 bits, or none.
+    list.push((Pred::Const(true), true, false, plain, None));
     let mut out = Vec::new();
     let mut earlier: Vec<Pred> = Vec::new();
     for (when, wide, shared, vectors, held) in list {
