@@ -16,7 +16,7 @@ use graph::expr::{Expr, Exprs, Leaves};
 use graph::node::{Acc, Combiner, ScatterMode};
 use nest::kernel::{Body, Kernel, Nest, Out, ScatterKernel, Stage as NestStage, Target};
 use ptx::{Atomic, Order, Space, Type};
-use ptx_expr::{Int, Relation, Width};
+use ptx_expr::{Convert, Int, Relation, Width};
 
 use crate::compile::{Ctx, compile_within, operand_places};
 use crate::error::PtxError;
@@ -28,6 +28,7 @@ use crate::memory::Region;
 use crate::point::{Point, Stage};
 use crate::points::{blocks, compute_position};
 use crate::reduce::with_steps;
+use crate::scatter::list::Slots;
 use crate::schedule::THREADS;
 use crate::state::{State, Taken};
 use crate::writer::{V, Writer};
@@ -111,7 +112,7 @@ pub fn launches(ctx: Ctx<'_>, body: &ScatterKernel) -> Result<Vec<GpuKernel>, Pt
     let way = way(base.dtype, body.mode);
     let mut out = match way {
         Way::Atomic(..) => compile_within(&copy(ctx.kernel)?, ctx.sm, ctx.limits)?.launches,
-        Way::Owner | Way::List => vec![clear(ctx, &Dim::product(&base.shape))?],
+        Way::Owner | Way::List => Vec::new(),
     };
     let flat = updates(ctx, body)?;
     let elements = Dim::product(&base.shape);
@@ -121,6 +122,10 @@ pub fn launches(ctx: Ctx<'_>, body: &ScatterKernel) -> Result<Vec<GpuKernel>, Pt
     for (when, ix) in [(narrow, Ix::Narrow), (wide, Ix::Wide)] {
         if ctx.symbols.prove(&when) == Some(false) {
             continue;
+        }
+        if !matches!(way, Way::Atomic(..)) {
+            let per = if ix == Ix::Narrow { 2 } else { 1 };
+            out.push(clear(ctx, &blocks(&elements, per), &when)?);
         }
         out.push(each_update(ctx, &flat, &when, ix, way)?);
         match way {
@@ -132,8 +137,8 @@ pub fn launches(ctx: Ctx<'_>, body: &ScatterKernel) -> Result<Vec<GpuKernel>, Pt
     Ok(out)
 }
 
-/// Sets the first `count` numbers of the scratch to -1.
-fn clear(ctx: Ctx<'_>, count: &Dim) -> Result<GpuKernel, PtxError> {
+/// Sets the first `count` times 8 bytes of the scratch to ones.
+fn clear(ctx: Ctx<'_>, count: &Dim, when: &Pred) -> Result<GpuKernel, PtxError> {
     let mut w = Writer::new("scatter_clear", ctx.sm);
     let (position, inside) = compute_position(&mut w, Ix::Wide, count);
     w.when(inside, |w| {
@@ -143,7 +148,7 @@ fn clear(ctx: Ctx<'_>, count: &Dim) -> Result<GpuKernel, PtxError> {
         w.store64(at, none);
         Ok(())
     })?;
-    ctx.launch(w, &Pred::Const(true), [blocks(count, THREADS), Dim::constant(1), Dim::constant(1)], THREADS)
+    ctx.launch(w, when, [blocks(count, THREADS), Dim::constant(1), Dim::constant(1)], THREADS)
 }
 
 /// The index of an update: whether it is within the base, row-major position, and the point it was computed at.
@@ -190,19 +195,20 @@ fn each_update(ctx: Ctx<'_>, flat: &Flat, when: &Pred, ix: Ix, way: Way) -> Resu
                 return Ok(());
             }
             let element = w.ravel(Ix::Wide, &at, &result.shape);
-            let base = w.workspace(&Dim::constant(0));
-            let slot = w.global_address(base, Ix::Wide, element, 8);
-            let (slot, number) = (w.address(slot), w.ix_to64(ix, position));
-            let number_reg = w.reg(number, Type::S64);
+            let heads = Slots { base: w.workspace(&Dim::constant(0)), narrow: ix == Ix::Narrow };
+            let slot = heads.address(w, element);
+            let (slot, wide) = (w.address(slot), w.ix_to64(ix, position));
+            let (signed, bits) = if heads.narrow { (Type::S32, Type::B32) } else { (Type::S64, Type::B64) };
+            let number = w.reg(position, bits);
             if way == Way::Owner {
-                w.b().red(Order::Default, Space::Global, Atomic::Max, Type::S64, slot, number_reg);
+                w.b().red(Order::Default, Space::Global, Atomic::Max, signed, slot, number);
                 return Ok(());
             }
-            let before = w.b().atom_exch(Order::Default, Space::Global, Type::B64, slot, number_reg);
+            let before = w.b().atom_exch(Order::Default, Space::Global, bits, slot, number);
             let before = w.value_of(before);
+            let before = if heads.narrow { w.m.convert(Convert::ExtendSigned, before) } else { before };
             let links = w.workspace(&(&Dim::product(&result.shape) * &Dim::constant(8)));
-            let link = w.global_address(links, Ix::Wide, number, 8);
-            w.store64(link, before);
+            Slots { base: links, ..heads }.store(w, wide, before);
             Ok(())
         })
     })?;
@@ -231,8 +237,8 @@ fn element(w: &mut Writer, ctx: Ctx<'_>, position: V, ix: Ix) -> Result<Element,
     let region = w.results(ctx.kernel)?.first().copied().ok_or(PtxError::Malformed("no such result"))?;
     let at = w.view_address(Ix::Wide, &result.access, &index);
     let heads = w.workspace(&Dim::constant(0));
-    let slot = w.global_address(heads, ix, position, 8);
-    let head = w.load64(slot);
+    let position = w.ix_to64(ix, position);
+    let head = Slots { base: heads, narrow: ix == Ix::Narrow }.load(w, position);
     Ok(Element { old, head, at, region })
 }
 
@@ -290,6 +296,7 @@ fn by_list(ctx: Ctx<'_>, flat: &Flat, body: &ScatterKernel, when: &Pred, ix: Ix)
         let mut nowhere = |w: &mut Writer| w.m.i64(0);
         state.start(w, element.old)?;
         let links = w.workspace(&(&count * &Dim::constant(8)));
+        let links = Slots { base: links, narrow: ix == Ix::Narrow };
         let at = list::sorted(w, links, element.head)?;
         let zero = w.m.i64(0);
         w.while_loop(

@@ -4,20 +4,57 @@
 //! links[n]     the update after update n in its list; below 0: none
 //! ```
 
-use ptx_expr::{Int, IntOp, Relation, Width};
+use ptx::{Space, Type};
+use ptx_expr::{Convert, Int, IntOp, Relation, Width};
 
 use crate::error::PtxError;
 use crate::index::Ix;
 use crate::writer::{V, Writer};
 
-fn link(w: &mut Writer, links: V, at: V) -> V {
-    w.global_address(links, Ix::Wide, at, 8)
+/// Positions of updates in the scratch, -1 for none: of 32 bits where all positions have so many.
+#[derive(Clone, Copy)]
+pub struct Slots {
+    pub base: V,
+    pub narrow: bool,
+}
+
+impl Slots {
+    pub fn bytes(self) -> i64 {
+        if self.narrow { 4 } else { 8 }
+    }
+
+    /// The address of a slot.
+    pub fn address(self, w: &mut Writer, at: V) -> V {
+        w.global_address(self.base, Ix::Wide, at, self.bytes())
+    }
+
+    /// What a slot has, in 64 bits.
+    pub fn load(self, w: &mut Writer, at: V) -> V {
+        let address = self.address(w, at);
+        if !self.narrow {
+            return w.load64(address);
+        }
+        let address = w.address(address);
+        let number = w.b().ld(Space::Global, Type::B32, address);
+        let number = w.value_of(number);
+        w.m.convert(Convert::ExtendSigned, number)
+    }
+
+    /// Sets a slot to a number of 64 bits.
+    pub fn store(self, w: &mut Writer, at: V, number: V) {
+        let address = self.address(w, at);
+        if !self.narrow {
+            return w.store64(address, number);
+        }
+        let number = w.low(number);
+        let (address, number) = (w.address(address), w.reg(number, Type::B32));
+        w.b().st(Space::Global, Type::B32, address, number);
+    }
 }
 
 /// The update after one.
-pub fn next(w: &mut Writer, links: V, at: V) -> V {
-    let at = link(w, links, at);
-    w.load64(at)
+pub fn next(w: &mut Writer, links: Slots, at: V) -> V {
+    links.load(w, at)
 }
 
 fn is_one(w: &mut Writer, at: V) -> V {
@@ -37,7 +74,7 @@ fn step(w: &mut Writer, count: V, by: i64) {
 }
 
 /// The first of a list (a register that may be moved on) after it was sorted, lowest first.
-pub fn sorted(w: &mut Writer, links: V, head: V) -> Result<V, PtxError> {
+pub fn sorted(w: &mut Writer, links: Slots, head: V) -> Result<V, PtxError> {
     let list = w.var(Width::B64, head);
     let none = w.m.i64(-1);
     let second = w.var(Width::B64, none);
@@ -66,7 +103,7 @@ struct Pass {
     merges: V,
 }
 
-fn sort(w: &mut Writer, links: V, list: V) -> Result<(), PtxError> {
+fn sort(w: &mut Writer, links: Slots, list: V) -> Result<(), PtxError> {
     let (none, zero, one, two) = (w.m.i64(-1), w.m.i64(0), w.m.i64(1), w.m.i64(2));
     let mut var = |start: V| w.var(Width::B64, start);
     let pass = Pass {
@@ -93,8 +130,7 @@ fn sort(w: &mut Writer, links: V, list: V) -> Result<(), PtxError> {
                     pass.merge(w, links)
                 },
             )?;
-            let last = link(w, links, pass.tail);
-            w.store64(last, none);
+            links.store(w, pass.tail, none);
             let double = w.m.int2(IntOp::Add, Int::S64, pass.run, pass.run);
             w.set(pass.run, double);
             Ok(())
@@ -104,7 +140,7 @@ fn sort(w: &mut Writer, links: V, list: V) -> Result<(), PtxError> {
 
 impl Pass {
     /// Merges the run that begins at `p` with the one after it.
-    fn merge(&self, w: &mut Writer, links: V) -> Result<(), PtxError> {
+    fn merge(&self, w: &mut Writer, links: Slots) -> Result<(), PtxError> {
         let zero = w.m.i64(0);
         w.set(self.q, self.p);
         w.set(self.left_p, zero);
@@ -147,8 +183,7 @@ impl Pass {
                 w.set_if(takes_q, self.left_q, left_q);
                 let follows = is_one(w, self.tail);
                 w.when(follows, |w| {
-                    let at = link(w, links, self.tail);
-                    w.store64(at, taken);
+                    links.store(w, self.tail, taken);
                     Ok(())
                 })?;
                 let begins = w.m.not(Width::Pred, follows);
