@@ -57,6 +57,9 @@ pub struct LabOptions {
     /// Where this process begins as the worker of another.
     #[arg(long, hide = true)]
     worker: Option<usize>,
+    /// Cases that it plans together.
+    #[arg(long, hide = true, default_value_t = 1)]
+    batch: usize,
     /// What it leaves out: CASE:VARIANT.
     #[arg(long, hide = true)]
     skip: Vec<String>,
@@ -71,8 +74,8 @@ impl LabOptions {
             let skip = self.skip.iter().filter_map(|s| s.split_once(':'));
             let skip = skip.filter_map(|(case, variant)| Some((case.parse().ok()?, variant.to_string()))).collect();
             let time = Duration::from_secs_f64(self.seconds.clamp(0.001, 3600.0));
-            let effort = Effort { time, checked: !self.unchecked, ..Effort::default() };
-            work(&cases, &Start { from, skip }, &effort, &targets)?;
+            let effort = Effort { time, checked: !self.unchecked, batch: self.batch, ..Effort::default() };
+            work(&cases, &Start { from, batch: self.batch, skip }, &effort, &targets)?;
             return Ok(0);
         }
         let program = std::env::current_exe().map_err(|e| Error::file("onnx2crate", e))?;
@@ -80,7 +83,7 @@ impl LabOptions {
             let mut command = Command::new(&program);
             command.arg("lab").arg(&self.file).args(["--only", &self.only, "--seconds", &self.seconds.to_string()]);
             command.args(self.unchecked.then_some("--unchecked"));
-            command.args(["--worker", &start.from.to_string()]);
+            command.args(["--worker", &start.from.to_string(), "--batch", &start.batch.to_string()]);
             command.args(
                 start.skip.iter().flat_map(|(case, variant)| ["--skip".to_string(), format!("{case}:{variant}")]),
             );

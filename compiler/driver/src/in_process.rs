@@ -120,6 +120,11 @@ fn in_memory(table: &WeightTable) -> Result<Weights, StepError> {
 pub fn run(session: &mut GpuSession, outputs: usize, inputs: &[Datum]) -> Result<Vec<Datum>, Error> {
     let given = Given::new(inputs);
     session.infer(&given.inputs())?;
+    fetched(session, outputs)
+}
+
+/// The outputs of the last call.
+pub fn fetched(session: &GpuSession, outputs: usize) -> Result<Vec<Datum>, Error> {
     let mut out = Vec::with_capacity(outputs);
     for k in 0..outputs {
         let value = session.output_datum(k).map_err(StepError::at_border)?;

@@ -32,9 +32,6 @@ use crate::trial::{Machine, in_parallel};
 
 pub use table::{heading, line};
 
-/// Cases that are planned and linked together.
-const CHUNK: usize = 16;
-
 /// What is heard of cases as they run.
 pub trait Listener {
     /// An entrant of a case, by its number, is about to run for the first time.
@@ -58,7 +55,7 @@ pub fn run_cases(
     let capability = device_facts(driver, 0).map_err(RunError::from)?.capability;
     let machine = Machine::open(driver, 0)?;
     let numbered: Vec<(usize, &Case)> = cases.iter().enumerate().collect();
-    for chunk in numbered.chunks(CHUNK) {
+    for chunk in numbered.chunks(effort.batch.max(1)) {
         let prepared = in_parallel(chunk, |(number, case)| (*number, *case, prepare(case, targets, capability)));
         let plans: Vec<(&Prepared, &Entrant)> = prepared
             .iter()

@@ -40,28 +40,30 @@ fn tensor(dtype: DType, shape: Vec<usize>, random: &mut Random) -> Option<Tensor
     Tensor::from_scalars(dtype, shape, &elements).ok()
 }
 
+/// Elements of [`fill`] that differ; odd, so that repetition does not fall in with extents.
+const STRETCH: usize = 1_000_003;
+
 /// Bytes of so many random elements: a stretch of them over and over, as long as makes neighbours differ.
 pub fn fill(dtype: DType, count: usize, seed: u64) -> Vec<u8> {
-    /// Odd, so that repetition does not fall in with extents.
-    const STRETCH: usize = 1_000_003;
-    let mut random = Random::new(seed);
-    let stretch = tensor(dtype, vec![count.min(STRETCH)], &mut random).map(|t| t.bytes().to_vec()).unwrap_or_default();
-    let bytes = dtype.bytes_for(count).unwrap_or(0);
+    let stretch = tensor(dtype, vec![count.min(STRETCH)], &mut Random::new(seed));
+    let stretch = stretch.map(|t| t.bytes().to_vec()).unwrap_or_default();
+    repeated(&stretch, dtype.bytes_for(count).unwrap_or(0))
+}
+
+/// The same values in f64.
+pub fn fill_wide(dtype: DType, count: usize, seed: u64) -> Vec<u8> {
+    let stretch = tensor(dtype, vec![count.min(STRETCH)], &mut Random::new(seed));
+    let stretch = stretch.map(|t| t.to_f64s()).unwrap_or_default();
+    let stretch: Vec<u8> = stretch.iter().flat_map(|v| v.to_le_bytes()).collect();
+    repeated(&stretch, DType::F64.bytes_for(count).unwrap_or(0))
+}
+
+fn repeated(stretch: &[u8], bytes: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes);
     while out.len() < bytes && !stretch.is_empty() {
         out.extend_from_slice(stretch.get(..(bytes - out.len()).min(stretch.len())).unwrap_or(&[]));
     }
     out
-}
-
-/// Bytes of a value's elements.
-pub fn bytes(value: &Datum) -> usize {
-    match value {
-        Datum::Tensor(t) => t.bytes().len(),
-        Datum::Seq(items) => items.iter().map(bytes).sum(),
-        Datum::Opt(inner) => inner.as_ref().map_or(0, |v| bytes(v)),
-        Datum::Map { keys, values } => keys.bytes().len() + values.iter().map(bytes).sum::<usize>(),
-    }
 }
 
 /// A small generator: splitmix64.
@@ -91,5 +93,19 @@ impl Random {
         let mut uniform = || (self.next() >> 11) as f64 / (1u64 << 53) as f64 - 0.5;
         let sum = uniform() + uniform() + uniform() + uniform();
         sum * 3f64.sqrt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_values_are_those_of_the_narrow_type() {
+        let count = STRETCH + 5;
+        let narrow = Tensor::from_bytes(DType::F16, vec![count], fill(DType::F16, count, 3).into()).unwrap();
+        let wide = Tensor::from_bytes(DType::F64, vec![count], fill_wide(DType::F16, count, 3).into()).unwrap();
+        assert_eq!(narrow.to_f64s(), wide.to_f64s());
+        assert_eq!(narrow.get(0), narrow.get(STRETCH));
     }
 }

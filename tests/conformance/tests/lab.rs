@@ -76,7 +76,7 @@ fn cases(text: &str) -> Vec<Case> {
 fn rows(cases: &[Case]) -> Vec<Row> {
     let driver = StandIn::new(Box::new(Emulated::default()), Script { capability: 90, ..Script::default() });
     let targets = Targets::Gpus(vec![Sm::Sm90a]);
-    let effort = Effort { time: Duration::ZERO, rotated: 30e3, checked: true };
+    let effort = Effort { time: Duration::ZERO, rotated: 30e3, ..Effort::default() };
     let mut heard = Heard::default();
     run_cases(driver.table(), &targets, cases, &effort, &mut heard).unwrap();
     heard.rows

@@ -62,6 +62,9 @@ fn tensors(found: &Tensor, expected: &Tensor) -> f64 {
             size += if e.is_finite() { e * e } else { 0.0 };
             continue;
         }
+        if !f.is_finite() || !e.is_finite() {
+            return f64::INFINITY;
+        }
         error += (f - e) * (f - e);
         size += e * e;
     }

@@ -49,14 +49,18 @@ pub struct Effort {
     pub rotated: f64,
     /// Whether values are compared with what must come out.
     pub checked: bool,
+    /// Cases that are planned and linked together.
+    pub batch: usize,
 }
 
 impl Default for Effort {
     fn default() -> Effort {
-        Effort { time: Duration::from_millis(200), rotated: 256e6, checked: true }
+        Effort { time: Duration::from_millis(200), rotated: 256e6, checked: true, batch: BATCH }
     }
 }
 
+/// Cases that are planned and linked together, where nothing else is said.
+pub const BATCH: usize = 16;
 /// Most copies that take turns, and least runs of a graph.
 const MOST_COPIES: f64 = 64.0;
 const LEAST_RUNS: usize = 4;
@@ -125,7 +129,8 @@ fn open(
     let (name, variant) = (case.name.clone(), entrant.variant.clone());
     let mut row = Row { name, variant, steps: plan.body.steps.len(), ..Row::default() };
     if effort.checked {
-        let found = in_process::run(&mut session, plan.outputs.len(), &network.inputs)?;
+        session.infer(&given.inputs())?;
+        let found = in_process::fetched(&session, plan.outputs.len())?;
         if expected.is_none() {
             *expected = Some(check::expected(driver, *gpu, case, network)?);
         }

@@ -19,14 +19,14 @@ use graph::ty::Type;
 
 use crate::error::Error;
 use crate::lab::jobs::{Case, Op};
-use crate::samples::fill;
+use crate::samples::{fill, fill_wide};
 
 /// A network with inputs, and the least work that it is.
 #[derive(Clone, Debug)]
 pub struct Network {
     pub model: Model,
     pub inputs: Vec<Datum>,
-    /// Inputs, constants and outputs, each once.
+    /// Inputs, constants and outputs, each once; 0 for models.
     pub bytes: f64,
     /// Of products: two a multiply-add.
     pub flops: f64,
@@ -304,7 +304,7 @@ impl Net {
     }
 }
 
-/// Random elements of about unit variance, rounded to the first dtype, of the second.
+/// Random elements of about unit variance, rounded to the first dtype; of the second, which is the first or f64.
 fn random([data, dtype]: [DType; 2], shape: &[usize], seed: u64) -> Result<Tensor, BuildError> {
     let wrong = |found: String| BuildError::Attr {
         name: "sizes".to_string(),
@@ -313,11 +313,9 @@ fn random([data, dtype]: [DType; 2], shape: &[usize], seed: u64) -> Result<Tenso
     };
     let count = shape.iter().try_fold(1usize, |product, extent| product.checked_mul(*extent));
     let count = count.ok_or_else(|| wrong(format!("{shape:?}")))?;
-    let bytes: Bytes = fill(data, count, seed).into();
-    let tensor = Tensor::from_bytes(data, shape.to_vec(), bytes).map_err(|e| wrong(e.to_string()))?;
-    if data == dtype {
-        return Ok(tensor);
-    }
-    let wide: Vec<u8> = tensor.to_f64s().iter().flat_map(|v| v.to_le_bytes()).collect();
-    Tensor::from_bytes(DType::F64, shape.to_vec(), wide.into()).map_err(|e| wrong(e.to_string()))
+    let bytes: Bytes = match data == dtype {
+        true => fill(data, count, seed).into(),
+        false => fill_wide(data, count, seed).into(),
+    };
+    Tensor::from_bytes(dtype, shape.to_vec(), bytes).map_err(|e| wrong(e.to_string()))
 }

@@ -10,7 +10,6 @@ use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::lab::jobs::{Case, Op, Variants};
 use crate::lab::network::{self, Network};
-use crate::samples;
 use crate::target::{Target, Targets};
 use crate::{Compiler, Precision};
 
@@ -107,9 +106,8 @@ fn of_model(case: &Case, path: &Path, targets: &Targets, capability: u32) -> Res
         found: "an input that is none".to_string(),
     })?;
     let Some((gpu, plan)) = compiled.plans.for_gpu(capability) else { return Ok(None) };
-    let bytes = inputs.iter().map(samples::bytes).sum::<usize>() as f64;
     let (gpu, plan) = (*gpu, Ok(plan.clone()));
-    let network = Network { model: compiled.imported.model, inputs, bytes, flops: 0.0 };
+    let network = Network { model: compiled.imported.model, inputs, bytes: 0.0, flops: 0.0 };
     let entrants = vec![Entrant { variant: String::new(), plan }];
     Ok(Some(Prepared { case: case.clone(), network, gpu, entrants }))
 }

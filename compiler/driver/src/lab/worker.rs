@@ -19,14 +19,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::lab::jobs::Case;
-use crate::lab::measure::{Effort, Row};
+use crate::lab::measure::{BATCH, Effort, Row};
 use crate::lab::{Listener, compare_with_copy, run_cases};
 use crate::target::Targets;
 
 /// Where a worker begins, and what it leaves out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
     pub from: usize,
+    /// Cases that are planned and linked together.
+    pub batch: usize,
     /// Entrants by case.
     pub skip: Vec<(usize, String)>,
 }
@@ -60,32 +62,34 @@ pub fn supervise(
     each: &mut dyn FnMut(&Row),
 ) -> Result<Vec<Row>, Error> {
     let mut watch = Watch { cases, rows: Vec::new(), copy: 0.0, each };
-    let mut start = Start::default();
+    let mut start = Start { from: 0, batch: BATCH, skip: Vec::new() };
     while start.from < cases.len() {
         let mut command = command(&start);
         let spawned = command.stdout(Stdio::piped()).spawn();
         let fail = |output: String| Error::Command { command: "lab's worker".to_string(), output };
         let mut child = spawned.map_err(|e| fail(e.to_string()))?;
         let ended = watch.follow(&mut child, &mut start)?;
-        if let Ended::Silent = ended {
+        if let Ended::Over { silent: true, .. } = ended {
             let _ = child.kill();
         }
         let status = child.wait().map_err(|e| fail(e.to_string()))?;
-        let why = match ended {
-            Ended::Told => continue,
-            Ended::Silent => format!("no sign of life for {} s", PATIENCE.as_secs()),
-            Ended::Early(None) if status.success() && start.from >= cases.len() => break,
-            Ended::Early(None) => return Err(fail(format!("it ended before any case, {status}"))),
-            Ended::Early(Some(_)) => format!("the process ended, {status}"),
+        let Ended::Over { silent, begun } = ended else { continue };
+        let why = match silent {
+            true => format!("no sign of life for {} s", PATIENCE.as_secs()),
+            false => format!("the process ended, {status}"),
         };
-        if let Ended::Early(Some((case, variant))) = ended {
-            let name = cases.get(case).map(|c| c.name.clone()).unwrap_or_default();
-            watch.row(case, vec![Row { name, variant: variant.clone(), failure: Some(why), ..Row::default() }]);
-            start.skip.push((case, variant));
-        } else {
-            let name = cases.get(start.from).map(|c| c.name.clone()).unwrap_or_default();
-            watch.row(start.from, vec![Row { name, failure: Some(why), ..Row::default() }]);
-            start.from += 1;
+        match begun {
+            Some((case, variant)) => {
+                watch.failure(case, &variant, why);
+                start.skip.push((case, variant));
+            }
+            None if start.from >= cases.len() => break,
+            // Which case it was shows when they are planned one by one.
+            None if start.batch > 1 => start.batch = 1,
+            None => {
+                watch.failure(start.from, "", why);
+                (start.from, start.batch) = (start.from + 1, BATCH);
+            }
         }
     }
     Ok(watch.rows)
@@ -95,10 +99,8 @@ pub fn supervise(
 enum Ended {
     /// It told that its context is lost.
     Told,
-    /// It gave no sign of life.
-    Silent,
-    /// Its lines ended, while this entrant ran.
-    Early(Option<(usize, String)>),
+    /// Its lines ended, or none came, while this entrant ran.
+    Over { silent: bool, begun: Option<(usize, String)> },
 }
 
 struct Watch<'a> {
@@ -116,8 +118,8 @@ impl Watch<'_> {
         loop {
             let line = match lines.recv_timeout(PATIENCE) {
                 Ok(line) => line,
-                Err(RecvTimeoutError::Timeout) => return Ok(Ended::Silent),
-                Err(RecvTimeoutError::Disconnected) => return Ok(Ended::Early(begun)),
+                Err(RecvTimeoutError::Timeout) => return Ok(Ended::Over { silent: true, begun }),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Ended::Over { silent: false, begun }),
             };
             let message = serde_json::from_str(&line).map_err(|e| Error::Answer { what: format!("{e}: {line}") })?;
             match message {
@@ -135,6 +137,11 @@ impl Watch<'_> {
                 }
             }
         }
+    }
+
+    fn failure(&mut self, case: usize, variant: &str, why: String) {
+        let name = self.cases.get(case).map(|c| c.name.clone()).unwrap_or_default();
+        self.row(case, vec![Row { name, variant: variant.to_string(), failure: Some(why), ..Row::default() }]);
     }
 
     fn row(&mut self, case: usize, mut rows: Vec<Row>) {
@@ -251,6 +258,13 @@ mod tests {
     fn a_worker_that_dies_loses_what_it_ran() {
         let dies = format!("{}; {}; kill -9 $$", end(0, "a"), begin(1, "v"));
         check(&[&dies, &end(1, "b")], &[("a", "", false), ("copy 2 f32", "v", true), ("b", "", false)]);
+    }
+
+    #[test]
+    fn a_worker_that_dies_while_it_plans_is_asked_case_by_case() {
+        let both = format!("{}; {}", end(0, "a"), end(1, "b"));
+        check(&["exit 3", &both], &[("a", "", false), ("b", "", false)]);
+        check(&["exit 3", "exit 3", &end(1, "b")], &[("copy 1 f32", "", true), ("b", "", false)]);
     }
 
     #[test]
