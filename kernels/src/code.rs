@@ -57,6 +57,8 @@ pub struct ProductCode {
     pub b_chunk: u32,
     pub result: Vec<Label>,
     pub window: Option<Window>,
+    /// The window is each pixel by itself: rows of the first operand are pixels as they lie.
+    pub flat: bool,
     /// Neighbouring columns that are finished together.
     pub vector: u32,
     pub variant: Variant,
@@ -126,6 +128,11 @@ impl Variant {
 }
 
 impl ProductCode {
+    /// Groups of columns that are one dim of the result, if there are several.
+    pub fn groups(&self) -> Option<u32> {
+        self.window.map(|window| window.groups).filter(|groups| *groups > 1)
+    }
+
     /// Number of the claim's parameters.
     pub const fn sizes(&self) -> usize {
         self.batch + self.rows + 2 + if self.window.is_some() { 4 } else { 0 }

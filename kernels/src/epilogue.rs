@@ -43,6 +43,8 @@ pub struct Axes {
     /// Outermost first.
     pub rows: Vec<usize>,
     pub column: usize,
+    /// Several groups share the dim of the column, outermost in it; the only batch index is the group.
+    pub groups: Option<u32>,
 }
 
 /// What an epilogue has in registers.
@@ -66,6 +68,13 @@ pub fn symbols(params: usize) -> Symbols {
     symbols
 }
 
+impl Axes {
+    /// Number of the variable that runs of columns have: after batch and row.
+    fn run(&self) -> usize {
+        self.batch.len() + usize::from(self.groups.is_some()) + 1
+    }
+}
+
 impl Epilogue {
     fn stage(&self) -> Result<(&Stage, Vec<Dim>), KernelError> {
         match &self.kernel.body {
@@ -87,9 +96,13 @@ impl Epilogue {
         let row = Dim::product(&self.axes.rows.iter().map(extent).collect::<Vec<_>>());
         let vector = Dim::constant(i64::from(self.vector));
         let mut extents: Vec<Dim> = self.axes.batch.iter().map(extent).collect();
+        let groups = self.axes.groups.map(|groups| Dim::constant(i64::from(groups)));
+        extents.extend(groups.clone());
         let first = extents.len();
+        let columns = groups
+            .map_or_else(|| extent(&self.axes.column), |groups| symbols.floor_div(&extent(&self.axes.column), &groups));
         extents.push(row);
-        extents.push(symbols.floor_div(&extent(&self.axes.column), &vector));
+        extents.push(symbols.floor_div(&columns, &vector));
         let space = IndexSpace::new(&symbols, &extents);
         let mut places = vec![Dim::constant(0); shape.len()];
         let mut set = |d: &usize, dim: Dim| {
@@ -110,7 +123,11 @@ impl Epilogue {
                 rest = space.symbols().floor_div(&rest, &extent);
             }
         }
-        set(&self.axes.column, &space.variable(first + 1) * &vector);
+        let start = match self.axes.groups {
+            Some(_) => &space.variable(first - 1) * &columns,
+            None => Dim::constant(0),
+        };
+        set(&self.axes.column, &start + &(&space.variable(first + 1) * &vector));
         let mut pointer = |tensor| params.pointer(b, Role::Pointer(tensor), ParamRole::Data);
         let reads = (1..self.kernel.operands.len() as u32).map(|k| pointer(Tensor::Read(self.first_read + k - 1)));
         let reads = reads.collect();
@@ -235,7 +252,7 @@ impl Epilogue {
     fn is_run(&self, e: &Emitter<'_, Machine<'_>>, space: &IndexSpace, access: &Access, address: &Dim) -> bool {
         let vector = Dim::constant(i64::from(self.vector));
         let whole = access.block.is_none_or(|block| block.factor % i64::from(self.vector) == 0);
-        let follows = e.step(address, self.axes.batch.len() + 1).is_some_and(|step| step == vector);
+        let follows = e.step(address, self.axes.run()).is_some_and(|step| step == vector);
         let divides = Pred::Divides(vector, address.clone());
         self.vector > 1 && whole && follows && space.symbols().prove(&divides) == Some(true)
     }

@@ -8,7 +8,8 @@
 //! The data is `[N][H][W][C]`, C padded so that chunks divide it; the weights `[O][R][S][C]` are a plain matrix. A thread copies
 //! the same chunk of every slot: it keeps its tap and channel, one for all of its rows, and per row the corner of the window.
 //! - Traffic: a pixel is read once per tap and column of tiles, mostly from the caches.
-//! - Limits: one group; two spatial dims; N*H*W below 2^31, bytes of a window's reach below 2^31.
+//! - Several groups are batch indices: their channels lie one after the other in a pixel, their columns in the result.
+//! - Limits: two spatial dims (one is two, the first of extent 1); N*H*W below 2^31, bytes of a window's reach below 2^31.
 //!
 //! Source of the idea: implicit GEMM as in cuDNN and CUTLASS.
 
@@ -21,14 +22,21 @@ use crate::val::Val;
 /// What is code of a convolution's window. Extents and pads are arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Window {
-    /// Channels of the data in memory, padding included.
+    /// Channels of the data in memory that a sum has, padding included.
     pub channels: u32,
     pub kernel: [u32; 2],
     pub strides: [u32; 2],
     pub dilations: [u32; 2],
+    /// Groups of channels, one for each batch index.
+    pub groups: u32,
 }
 
 impl Window {
+    /// Channels of a pixel in memory.
+    pub const fn pitch(&self) -> u32 {
+        self.channels * self.groups
+    }
+
     /// Terms of the sum.
     pub const fn depth(&self) -> u32 {
         self.channels * self.kernel[0] * self.kernel[1]
@@ -78,7 +86,7 @@ impl ImageLoader {
         let across = (params.u32(b, Role::ResultWidth), params.divisor(b, Role::ResultWidthDivisor));
         let Spread { chunks, column, active, .. } = spread(b, &source, place.thread);
         let last = place.rows.sub(b, 1);
-        let pixel_bytes = window.channels * source.element;
+        let pixel_bytes = window.pitch() * source.element;
         let mut rows = Vec::new();
         for (chunk, row) in chunks {
             let m = place.start.add(b, row).min(b, last);
@@ -144,7 +152,7 @@ impl Fill for ImageLoader {
         let reach = [0, 1].map(|d| Val::Reg(self.tap[d]).mul(b, window.dilations[d]).reg(b));
         let pixel = b.mad(Type::U32, reach[0], self.extents[1], reach[1]);
         let channel = Val::Reg(self.channel).mul(b, self.source.element);
-        let offset = b.mad(Type::U32, pixel, window.channels * self.source.element, channel);
+        let offset = b.mad(Type::U32, pixel, window.pitch() * self.source.element, channel);
         let past = (!window.depth().is_multiple_of(self.source.depth))
             .then(|| b.setp(Cmp::Lt, Type::U32, self.tap[0], window.kernel[0]));
         for row in &self.rows {

@@ -162,16 +162,17 @@ fn problem(code: &ProductCode, finish: Finish) -> Product {
         a: Side { crossed: crossed(&code.a), chunk: code.a_chunk, weights: false },
         b: Side { crossed: b_crossed, chunk: code.b_chunk, weights },
         finish,
-        window: code.window,
+        window: code.window.filter(|_| !code.flat),
     }
 }
 
 fn product(code: &ProductCode, operands: usize, epilogue: &Kernel, sm: Sm) -> Result<Lowered, KernelError> {
     let position = |label| code.result.iter().position(|l| *l == label).unwrap_or(0);
     let axes = Axes {
-        batch: (0..code.batch).map(|d| position(Label::Batch(d))).collect(),
+        batch: (0..if code.groups().is_some() { 0 } else { code.batch }).map(|d| position(Label::Batch(d))).collect(),
         rows: (0..code.rows).map(|d| position(Label::Row(d))).collect(),
         column: position(Label::Column),
+        groups: code.groups(),
     };
     let (kernel, first_read) = (epilogue.clone(), operands as u32);
     let problem = problem(code, Finish::Epilogue(Epilogue { kernel, axes, first_read, vector: code.vector }));
@@ -214,7 +215,7 @@ fn argument(sizes: &Sizes<'_>, role: &Role) -> Argument {
         (Second::Strided(labels), Some(d)) => stride(1, labels, Label::Batch(d as usize)),
     };
     let last_row = Label::Row(code.rows.saturating_sub(1));
-    let pixels = || &sizes.extent(Label::Row(1)) * &sizes.extent(Label::Row(2));
+    let pixels = || Dim::product(&(1..code.rows).map(|d| sizes.extent(Label::Row(d))).collect::<Vec<_>>());
     let of_epilogue = |dim: &Dim| {
         let moved = |s: SymId| Some(Dim::symbol(SymId(s.0 + code.sizes() as u32)));
         Symbols::default().substitute(dim, &moved)
@@ -223,8 +224,20 @@ fn argument(sizes: &Sizes<'_>, role: &Role) -> Argument {
         Role::Pointer(Tensor::Read(k)) => Argument::Read(*k as usize),
         Role::Pointer(Tensor::Write(k)) => Argument::Write(*k as usize),
         Role::Workspace => Argument::Workspace,
+        Role::BatchStride(Tensor::Read(n), _) if code.groups().is_some() => {
+            let data = code.window.map_or(0, |window| window.channels);
+            let weights = match (&code.b, code.columns) {
+                (Second::Packed { crossed: true, lead }, _) => lead * code.depth.unwrap_or(0),
+                (Second::Packed { crossed: false, lead }, columns) => lead * columns.unwrap_or(0),
+                (Second::Strided(_), _) => 0,
+            };
+            Argument::Size64(Dim::constant(i64::from(if *n == 0 { data } else { weights })))
+        }
         Role::BatchStride(Tensor::Read(0), d) => stride(0, &code.a, Label::Batch(*d as usize)),
         Role::BatchStride(_, d) => second(Some(*d)),
+        Role::Lead(Tensor::Read(0)) if code.flat => {
+            Argument::Size64(Dim::constant(code.window.map_or(0, |window| i64::from(window.pitch()))))
+        }
         Role::Lead(Tensor::Read(0)) => lead(0, &code.a, last_row),
         Role::Lead(_) => second(None),
         Role::Rows | Role::RowCount => Argument::Size32(sizes.row_count()),
@@ -236,8 +249,8 @@ fn argument(sizes: &Sizes<'_>, role: &Role) -> Argument {
         Role::Pad(d) => Argument::Size32(sizes.image(2 + *d as usize)),
         Role::Pixels => Argument::Size32(pixels()),
         Role::PixelsDivisor => Argument::Divisor(pixels()),
-        Role::ResultWidth => Argument::Size32(sizes.extent(Label::Row(2))),
-        Role::ResultWidthDivisor => Argument::Divisor(sizes.extent(Label::Row(2))),
+        Role::ResultWidth => Argument::Size32(sizes.extent(last_row)),
+        Role::ResultWidthDivisor => Argument::Divisor(sizes.extent(last_row)),
         Role::ResultHeight => Argument::Size32(sizes.extent(Label::Row(1))),
         // Products have tiles of their own.
         Role::Tiles(_) => Argument::Size32(Dim::constant(0)),

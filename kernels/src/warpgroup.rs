@@ -4,12 +4,13 @@
 //! slots    0   1   2   3        tile t:  has arrived, fence, barrier │ products of t begin │ copy of t+2 begins │ products of t-1 are done
 //! ```
 //!
-//! Products of one tile run while the copies of a later one are begun and the next one is waited for. A slot is filled two barriers
-//! after the products that read it began: when every group has waited for them. A group has whole rows of 64 of the result; each
+//! Products of one tile run while the copies of a later one are begun and the next one is waited for. With a lag of 1 they run on into
+//! the next tile, as drawn, and a slot is filled two barriers after the products that read it began: when every group has waited
+//! for them. Without lag it is filled one barrier after, so copies are one tile further ahead. A group has whole rows of 64 of the result; each
 //! of its warps has 16 rows of them, in the registers that `mma.sync` would use.
 //! - Shared memory: rows of 128 bytes along the sum, exchanged as [`crate::shared`] says, which is the swizzle of 128 bytes; slots
 //!   begin at multiples of 1024.
-//! - Limits: sm_90a; f16 and bf16; both operands contiguous along the sum; at least 3 slots.
+//! - Limits: sm_90a; f16 and bf16; both operands contiguous along the sum; at least 2 slots, with lag 3.
 //!
 //! Source of the idea: the multistage pipelines for warp groups of CUTLASS 3.
 
@@ -41,6 +42,8 @@ pub struct Groups {
     /// Warp groups down and across.
     pub groups: [u32; 2],
     pub stages: u32,
+    /// Tiles whose products may be under way when the next one's begin: 0 or 1.
+    pub lag: u32,
 }
 
 impl Groups {
@@ -61,8 +64,11 @@ impl Groups {
         if columns % 8 != 0 || !(8..=256).contains(&columns) {
             return refuse("columns of a warp group", columns, "they must be a multiple of 8 up to 256");
         }
-        if self.stages < 3 {
-            return refuse("stages", self.stages, "there must be at least 3");
+        if self.lag > 1 {
+            return refuse("lag", self.lag, "it is 0 or 1");
+        }
+        if self.stages < 2 + self.lag {
+            return refuse("stages", self.stages, "there must be at least 2, with lag 3");
         }
         Ok(())
     }
@@ -102,7 +108,7 @@ impl Groups {
         let [rows, columns] = self.part();
         let sums = zeros(b, rows / ROWS, columns / 8);
         let [left, right] = self.descriptors(b, thread, base);
-        let ahead = self.stages - 2;
+        let ahead = self.stages - 1 - self.lag;
         for stage in 0..ahead {
             let exists = more(b, count, stage);
             let slot = Val::Reg(base).add(b, stage * self.slot());
@@ -128,7 +134,7 @@ impl Groups {
         self.begin(b, [&mut *a, &mut *w], fill.into(), Some(exists));
         advance(b, read, 0_u32.into(), self.slot() >> 4, (self.stages * self.slot() >> 4).into());
         advance(b, fill, base.into(), self.slot(), end.into());
-        b.emit(Form::new(Op::WgmmaWait, ()), [1_u32.into()]);
+        b.emit(Form::new(Op::WgmmaWait, ()), [self.lag.into()]);
         b.emit(Form::new(Op::Add, Type::S32), [left_over.into(), left_over.into(), (-1_i32).into()]);
         let again = b.setp(Cmp::Gt, Type::S32, left_over, 0_i32);
         b.bra_if(again, head);

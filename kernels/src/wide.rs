@@ -33,6 +33,8 @@ pub struct WideVariant {
     /// Warp groups down and across.
     pub groups: [u32; 2],
     pub stages: u32,
+    /// Tiles whose products may be under way when the next one's begin.
+    pub lag: u32,
     /// Row tiles that run together.
     pub group: u32,
     pub splits: u32,
@@ -40,7 +42,12 @@ pub struct WideVariant {
 
 impl WideVariant {
     pub const fn new([rows, columns]: [u32; 2], groups: [u32; 2], stages: u32) -> WideVariant {
-        WideVariant { rows, columns, groups, stages, group: 8, splits: 1 }
+        WideVariant { rows, columns, groups, stages, lag: 1, group: 8, splits: 1 }
+    }
+
+    /// The same without lag: for several CTAs on a multiprocessor, whose products fill each other's gaps.
+    pub const fn prompt(self) -> WideVariant {
+        WideVariant { lag: 0, ..self }
     }
 
     pub const fn threads(&self) -> u32 {
@@ -52,10 +59,13 @@ impl WideVariant {
         (self.rows + self.columns) * ROW_BYTES * self.stages
     }
 
-    /// `w128x128_2x1_4`: tile, warp groups, stages, then what is not usual.
+    /// `w128x128_2x1_4_p_k2`: tile, warp groups, stages, then what is not usual: no lag, splits.
     pub fn name(&self) -> String {
         let [down, across] = self.groups;
         let mut name = format!("w{}x{}_{down}x{across}_{}", self.rows, self.columns, self.stages);
+        if self.lag == 0 {
+            name.push_str("_p");
+        }
         if self.splits > 1 {
             name.push_str(&format!("_k{}", self.splits));
         }
@@ -65,18 +75,19 @@ impl WideVariant {
 
 /// Variants for inputs of two bytes.
 pub const VARIANTS: &[WideVariant] = &[
-    WideVariant::new([256, 128], [2, 1], 4),
     WideVariant::new([128, 256], [2, 1], 4),
-    WideVariant::new([128, 128], [2, 1], 4),
+    WideVariant::new([256, 128], [2, 1], 4),
     WideVariant::new([128, 128], [2, 1], 3),
+    WideVariant::new([128, 128], [2, 1], 3).prompt(),
     WideVariant::new([128, 128], [1, 1], 3),
     WideVariant::new([256, 64], [2, 1], 4),
     WideVariant::new([128, 64], [2, 1], 4),
-    WideVariant::new([128, 64], [1, 1], 4),
-    WideVariant::new([64, 256], [1, 2], 4),
+    WideVariant::new([128, 64], [2, 1], 4).prompt(),
+    WideVariant::new([64, 256], [1, 2], 5),
     WideVariant::new([64, 128], [1, 1], 4),
+    WideVariant::new([64, 128], [1, 1], 4).prompt(),
     WideVariant::new([64, 64], [1, 1], 6),
-    WideVariant::new([64, 64], [1, 1], 4),
+    WideVariant::new([64, 64], [1, 1], 4).prompt(),
     WideVariant::new([128, 32], [2, 1], 5),
     WideVariant::new([64, 32], [1, 1], 6),
     WideVariant::new([64, 16], [1, 1], 8),
@@ -84,9 +95,9 @@ pub const VARIANTS: &[WideVariant] = &[
 
 /// Emits the kernel.
 pub fn emit(problem: &Product, variant: &WideVariant, sm: Sm) -> Result<TileKernel, KernelError> {
-    let WideVariant { rows, columns, groups, stages, group, splits } = *variant;
+    let WideVariant { rows, columns, groups, stages, lag, group, splits } = *variant;
     let (input, threads) = (problem.input, variant.threads());
-    let plan = Groups { family: FAMILY, input, tile: [rows, columns], groups, stages };
+    let plan = Groups { family: FAMILY, input, tile: [rows, columns], groups, stages, lag };
     plan.check(sm)?;
     let refuse = |what, found, rule| Err(KernelError::Variant { family: FAMILY, what, found, rule });
     let sides = [(problem.a, rows), (problem.b, columns)];

@@ -105,7 +105,7 @@ fn check(input: Input, window: Window, multiplier: u32, variant: &DepthwiseVaria
     }
 }
 
-const THREE: Window = Window { channels: 16, kernel: [3, 3], strides: [1, 1], dilations: [1, 1] };
+const THREE: Window = Window { channels: 16, kernel: [3, 3], strides: [1, 1], dilations: [1, 1], groups: 1 };
 
 fn shape(batch: usize, data: [usize; 2], pad: usize) -> Shape {
     Shape { batch, data, before: [pad; 2], after: [pad; 2] }

@@ -109,7 +109,7 @@ fn bias_relu(columns: u32, vector: u32, splits: u32) {
     let value = text.cast(DType::F16, value);
     let operands = vec![dense(DType::F16, &shape[1..])];
     let kernel = kernel(1, &shape, text, operands, vec![(dense(DType::F16, &shape), value)]);
-    let axes = Axes { batch: Vec::new(), rows: vec![0], column: 1 };
+    let axes = Axes { batch: Vec::new(), rows: vec![0], column: 1, groups: None };
     let p = product(columns, 20, 0, Epilogue { kernel, axes, first_read: 2, vector });
     let bias = |n: usize| (n % 13) as f64 - 6.0;
     let post = Post {
@@ -142,7 +142,7 @@ fn batch_into_another_order() {
     let half = text.add(Expr::Const(Scalar::from_f64(DType::F32, 0.5)));
     let value = text.binary(BinOp::Mul, sum, half);
     let kernel = kernel(2, &shape, text, Vec::new(), vec![(dense(DType::F32, &shape), value)]);
-    let axes = Axes { batch: vec![0, 1], rows: vec![2], column: 3 };
+    let axes = Axes { batch: vec![0, 1], rows: vec![2], column: 3, groups: None };
     let p = product(8, 5, 2, Epilogue { kernel, axes, first_read: 2, vector: 4 });
     let value = |_: usize, _: usize, _: usize, sum: f64| sum * 0.5;
     let post = Post { reads: Vec::new(), sizes: vec![2, 35], dtype: Stored::F32, value: &value, growth: 1.0 };
@@ -153,7 +153,7 @@ fn batch_into_another_order() {
 /// A convolution whose result has its channels last, with a residual; batch, height and width are rows.
 #[test]
 fn convolution_with_residual() {
-    let window = Window { channels: 4, kernel: [3, 3], strides: [1, 1], dilations: [1, 1] };
+    let window = Window { channels: 4, kernel: [3, 3], strides: [1, 1], dilations: [1, 1], groups: 1 };
     let shape = [Dim::symbol(SymId(0)), Dim::constant(8), Dim::symbol(SymId(1)), Dim::constant(6)];
     let layout = Layout { order: vec![0, 2, 3, 1], block: None };
     let access = layout.access(&shape, &kernels::epilogue::symbols(2));
@@ -162,7 +162,7 @@ fn convolution_with_residual() {
     let value = text.binary(BinOp::Add, sum, residual);
     let operand = port(DType::F32, &shape, access.clone());
     let kernel = kernel(2, &shape, text, vec![operand], vec![(port(DType::F32, &shape, access), value)]);
-    let axes = Axes { batch: Vec::new(), rows: vec![0, 2, 3], column: 1 };
+    let axes = Axes { batch: Vec::new(), rows: vec![0, 2, 3], column: 1, groups: None };
     let mut p = product(8, window.depth(), 0, Epilogue { kernel, axes, first_read: 2, vector: 4 });
     p.window = Some(window);
     p.a.chunk = 16;

@@ -99,7 +99,7 @@ fn gemm_tf32_of_weights() {
 #[test]
 fn warp_groups() {
     let sides = [side(false, 16); 2];
-    let window = Window { channels: 64, kernel: [3, 3], strides: [1, 1], dilations: [1, 1] };
+    let window = Window { channels: 64, kernel: [3, 3], strides: [1, 1], dilations: [1, 1], groups: 1 };
     let product = |input, dtype| product(input, [Some(256), Some(576)], sides, dtype, 8);
     let f16 = product(Input::F16, Stored::F16);
     let problems = [f16.clone(), Product { window: Some(window), ..f16 }, product(Input::Bf16, Stored::F32)];
@@ -132,7 +132,7 @@ fn splits_are_added() {
 
 #[test]
 fn depthwise_on_every_target() {
-    let window = Window { channels: 96, kernel: [3, 3], strides: [1, 1], dilations: [1, 1] };
+    let window = Window { channels: 96, kernel: [3, 3], strides: [1, 1], dilations: [1, 1], groups: 1 };
     let wide = Window { kernel: [7, 7], ..window };
     for sm in Sm::ALL {
         let mut entries = Vec::new();

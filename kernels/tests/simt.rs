@@ -93,7 +93,7 @@ fn convolve(window: Window, data: [usize; 2], pads: [usize; 2], columns: u32, ch
 
 #[test]
 fn convolutions() {
-    let window = Window { channels: 8, kernel: [3, 3], strides: [1, 1], dilations: [1, 1] };
+    let window = Window { channels: 8, kernel: [3, 3], strides: [1, 1], dilations: [1, 1], groups: 1 };
     convolve(window, [5, 6], [1, 1], 9, 16);
     convolve(Window { strides: [2, 3], dilations: [2, 1], ..window }, [9, 8], [2, 1], 5, 16);
     convolve(Window { channels: 3, kernel: [7, 5], strides: [2, 2], ..window }, [11, 9], [3, 2], 33, 4);

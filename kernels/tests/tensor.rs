@@ -134,7 +134,7 @@ fn convolve(window: Window, data: [usize; 2], pads: [usize; 2], columns: usize, 
 
 #[test]
 fn convolutions() {
-    let window = Window { channels: 8, kernel: [3, 3], strides: [1, 1], dilations: [1, 1] };
+    let window = Window { channels: 8, kernel: [3, 3], strides: [1, 1], dilations: [1, 1], groups: 1 };
     convolve(window, [5, 6], [1, 1], 9, 16);
     convolve(Window { channels: 72, ..window }, [4, 4], [1, 1], 17, 16);
     convolve(Window { strides: [2, 3], dilations: [2, 1], ..window }, [9, 8], [2, 1], 5, 16);
@@ -169,7 +169,7 @@ fn warp_groups_with_few_slots_and_splits() {
 
 #[test]
 fn warp_groups_convolve() {
-    let window = Window { channels: 8, kernel: [3, 3], strides: [2, 1], dilations: [1, 2] };
+    let window = Window { channels: 8, kernel: [3, 3], strides: [2, 1], dilations: [1, 2], groups: 1 };
     let image = Image { batch: 2, data: [9, 8], result: [5, 6], pads: [1, 1] };
     let s = Sizes { image: Some(image), ..sizes(60, 24, window.depth() as usize) };
     let p =

@@ -138,7 +138,8 @@ fn claim(device: &Device, site: &Site<'_>, seed: NodeId) -> Option<Claim<GpuCode
         depth: typical(site.symbols, &k_extent),
         batch: typical(site.symbols, &batches),
         input,
-        result: 4.0,
+        result: f64::from(input.bytes()),
+        taps: 1.0,
     };
     let mut code = ProductCode {
         input,
@@ -152,6 +153,7 @@ fn claim(device: &Device, site: &Site<'_>, seed: NodeId) -> Option<Claim<GpuCode
         b_chunk,
         result: labels(&lr),
         window: None,
+        flat: false,
         vector: vector(site.symbols, &n_extent),
         variant: Variant::Gemm(*gemm::VARIANTS.first()?),
     };

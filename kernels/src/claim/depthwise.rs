@@ -53,7 +53,7 @@ impl Claimant for DepthwiseConvolutions {
 }
 
 /// Of the kernels: a change of their speed makes it another.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 fn code_of(claim: &Claim<GpuCode>) -> Option<&DepthwiseCode> {
     match &claim.code {
@@ -65,7 +65,7 @@ fn code_of(claim: &Claim<GpuCode>) -> Option<&DepthwiseCode> {
 /// `f16 c96 x1 3x3 strides 2x2 dilations 1x1`: dtype, channels of the data, results a channel, window.
 fn text(code: &DepthwiseCode) -> String {
     let pair = |[y, x]: [u32; 2]| format!("{y}x{x}");
-    let Window { channels, kernel, strides, dilations } = code.window;
+    let Window { channels, kernel, strides, dilations, .. } = code.window;
     let (kernel, strides, dilations) = (pair(kernel), pair(strides), pair(dilations));
     let (input, multiplier) = (code.input.name(), code.multiplier);
     format!("{input} c{channels} x{multiplier} {kernel} strides {strides} dilations {dilations}")
@@ -115,6 +115,7 @@ fn claim(device: &Device, site: &Site<'_>, seed: NodeId) -> Option<Claim<GpuCode
         kernel: small([&kernel[0], &kernel[1]])?,
         strides: pair(&conv.window.strides)?,
         dilations: pair(&conv.window.dilations)?,
+        groups: 1,
     };
     let channels = u32::try_from(w.shape.first()?.as_const()?).ok()?;
     if window.channels < 2 || !channels.is_multiple_of(window.channels) || channels > 1 << 20 {
@@ -156,7 +157,10 @@ fn by_cost(device: &Device, symbols: &Symbols, sizes: &[Dim], code: &DepthwiseCo
     let extent = |k: usize| sizes.get(k).map_or(1.0, |size| typical(symbols, size));
     let image = [0, 1, 2, 3, 4].map(extent);
     let most = vector(symbols, &Dim::constant(code.columns.into()));
-    let codes = VARIANTS.iter().filter(|v| v.lanes <= most).map(|v| DepthwiseCode { variant: *v, ..code.clone() });
+    let codes = VARIANTS
+        .iter()
+        .filter(|v| v.lanes <= most && v.lanes * 4 >= most)
+        .map(|v| DepthwiseCode { variant: *v, ..code.clone() });
     let mut out: Vec<_> = codes.map(|code| (code.clone(), estimate(device, image, &code))).collect();
     out.sort_by(|a, b| a.1.total_cmp(&b.1));
     out
@@ -181,9 +185,12 @@ fn estimate(device: &Device, image: [f64; 5], code: &DepthwiseCode) -> f64 {
     let weights = taps * (channels / 4.0).max(1.0) * if taps <= 9.0 { 1.0 } else { f64::from(down) };
     let widen = if input == Input::F32 { 0.0 } else { channels };
     let instructions = pixels * (channels * (taps + 4.0) + 30.0) + loads * (7.0 + widen) + weights + 60.0;
-    // A scheduler issues at most one instruction a cycle, and a warp alone one in about three.
+    let kept = if taps <= 9.0 { taps } else { 0.0 };
+    let registers = 40.0 + channels * (pixels + kept + reach(across, 1) * 0.6);
+    // A scheduler issues at most one instruction a cycle, and a warp alone one in about five; registers say how many it has.
     let per_scheduler = (warps / f64::from(device.multiprocessors * 4)).max(1.0);
-    let cycles = instructions * per_scheduler.ceil() * (3.0 / per_scheduler).max(1.4);
+    let at_once = per_scheduler.min((512.0 / registers).floor()).max(1.0);
+    let cycles = instructions * per_scheduler.ceil() * (5.0 / at_once).max(1.4);
     let nanoseconds = cycles / (device.floats / 128.0);
     let elements = batch * f64::from(columns) * (rows * width + height_in * width_in / f64::from(multiplier));
     let traffic = f64::from(input.bytes()) * elements / device.memory / 0.9;
@@ -198,7 +205,7 @@ mod tests {
 
     /// The model's first variant for a layer of MobileNetV2.
     fn check_first(batch: i64, extent: i64, channels: u32, expected: &str) {
-        let window = Window { channels, kernel: [3, 3], strides: [1, 1], dilations: [1, 1] };
+        let window = Window { channels, kernel: [3, 3], strides: [1, 1], dilations: [1, 1], groups: 1 };
         let variant = VARIANTS[0];
         let code = DepthwiseCode { input: Input::F16, columns: channels, multiplier: 1, window, spatial: 2, variant };
         let sizes = [batch, extent, extent, extent, extent, 1, 1].map(Dim::constant);
@@ -210,7 +217,7 @@ mod tests {
 
     #[test]
     fn large_maps_take_blocks_and_small_ones_threads() {
-        check_first(64, 112, 32, "2x4x8_4x4_8");
+        check_first(64, 112, 32, "2x4x4_8x4_8");
         check_first(1, 7, 960, "1x1x2_4x8_8");
     }
 }

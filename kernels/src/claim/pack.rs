@@ -54,23 +54,51 @@ pub(super) fn matrix(
     Ok((graph, lead as u32))
 }
 
-/// Weights of a convolution `[O, I, KH, KW]` with `channels` in memory: `[O][KH][KW][channels]`, rows rounded up to whole chunks;
-/// `crossed`: `[KH][KW][channels][O]` likewise. Also the elements between rows.
-pub(super) fn conv(dtype: DType, shape: &[Dim], channels: i64, crossed: bool) -> Result<(Graph, u32), BuildError> {
-    let terms = &Dim::product([&shape[2], &shape[3]]) * &Dim::constant(channels);
-    let near = if crossed { &shape[0] } else { &terms };
-    let lead = padded(near, dtype);
-    let to =
-        if crossed { vec![terms.clone(), Dim::constant(lead)] } else { vec![shape[0].clone(), Dim::constant(lead)] };
-    let width = shape[3].clone();
+/// Weights of a convolution `[O, I, taps…]` with `channels` in memory: `[O][taps…][channels]`, rows rounded up to whole chunks;
+/// `crossed`: of each of the groups `[taps…][channels][O / groups]` likewise. Also the elements between rows.
+pub(super) fn conv(
+    dtype: DType,
+    shape: &[Dim],
+    (channels, groups): (i64, i64),
+    crossed: bool,
+) -> Result<(Graph, u32), BuildError> {
+    let taps = shape.get(2..).unwrap_or(&[]).to_vec();
+    let terms = &Dim::product(&taps) * &Dim::constant(channels);
+    let outputs = shape[0].as_const().unwrap_or(0) / groups.max(1);
+    let per_group = Dim::constant(outputs);
+    let lead = padded(if crossed { &per_group } else { &terms }, dtype);
+    let to = if crossed {
+        vec![Dim::constant(groups), terms.clone(), Dim::constant(lead)]
+    } else {
+        vec![shape[0].clone(), Dim::constant(lead)]
+    };
+    let beyond = shape[0].clone();
     let graph = gather(dtype, shape, to, |p, at| {
-        let (o, term) = if crossed { (at[1], at[0]) } else { (at[0], at[1]) };
-        let (per_tap, width) = (p.int(channels), p.dim(&width));
-        let tap = p.binary(graph::expr::BinOp::FloorDiv, term, per_tap);
+        let (o, term) = if crossed {
+            // A column beyond its group's last is no output.
+            let (first, limit) = (p.int(outputs), p.dim(&beyond));
+            let start = p.mul(at[0], first);
+            let o = p.add(start, at[2]);
+            let inside = p.lt(at[2], first);
+            (p.select(inside, o, limit), at[1])
+        } else {
+            (at[0], at[1])
+        };
+        let per_tap = p.int(channels);
+        let mut rest = p.binary(graph::expr::BinOp::FloorDiv, term, per_tap);
         let c = p.binary(graph::expr::BinOp::Mod, term, per_tap);
-        let y = p.binary(graph::expr::BinOp::FloorDiv, tap, width);
-        let x = p.binary(graph::expr::BinOp::Mod, tap, width);
-        vec![o, c, y, x]
+        let mut place = Vec::new();
+        for (d, extent) in taps.iter().enumerate().rev() {
+            if d == 0 {
+                place.push(rest);
+                break;
+            }
+            let extent = p.dim(extent);
+            place.push(p.binary(graph::expr::BinOp::Mod, rest, extent));
+            rest = p.binary(graph::expr::BinOp::FloorDiv, rest, extent);
+        }
+        place.reverse();
+        [o, c].into_iter().chain(place).collect()
     })?;
     Ok((graph, lead as u32))
 }

@@ -16,7 +16,7 @@ use crate::lower::workspace;
 use crate::{cluster, gemm, simt, wide};
 
 /// Of the kernels of products and convolutions: a change of their speed makes it another.
-const REVISION: u32 = 3;
+const REVISION: u32 = 4;
 /// How often a sum may be cut, and the fewest terms of a part.
 const SPLITS: [u32; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 const LEAST_DEPTH: f64 = 128.0;
@@ -82,7 +82,8 @@ fn work(symbols: &Symbols, claim: &Claim<GpuCode>, code: &ProductCode) -> Work {
         depth: typical(symbols, &of(matrix + 1, 1)),
         batch: typical(symbols, &of(0, code.batch)),
         input: code.input,
-        result: 4.0,
+        result: f64::from(code.input.bytes()),
+        taps: code.window.map_or(1.0, |w| f64::from(w.kernel[0] * w.kernel[1])),
     }
 }
 
@@ -102,7 +103,9 @@ fn text(code: &ProductCode) -> String {
         Some(w) => {
             let pair = |[y, x]: [u32; 2]| format!("{y}x{x}");
             let (kernel, strides, dilations) = (pair(w.kernel), pair(w.strides), pair(w.dilations));
-            ("conv", format!("c{} {kernel} strides {strides} dilations {dilations}", w.channels))
+            let groups = if w.groups > 1 { format!(" groups {}", w.groups) } else { String::new() };
+            let flat = if code.flat { " flat" } else { "" };
+            ("conv", format!("c{} {kernel} strides {strides} dilations {dilations}{groups}{flat}", w.channels))
         }
         None => ("product", labels(&code.a)),
     };
@@ -196,7 +199,7 @@ mod tests {
     use super::*;
 
     fn check_names(input: Input, depth: f64, least: usize) {
-        let work = Work { rows: 512.0, columns: 512.0, depth, batch: 1.0, input, result: 4.0 };
+        let work = Work { rows: 512.0, columns: 512.0, depth, batch: 1.0, input, result: 4.0, taps: 1.0 };
         let all = by_cost(&Device::of(ptx::Sm::Sm90a), &work);
         let names: BTreeSet<String> = all.iter().map(|(v, _)| v.name()).collect();
         assert_eq!(names.len(), all.len(), "two variants of {} have one name", input.name());

@@ -24,7 +24,8 @@ fn problem(code: &DepthwiseCode, finish: Finish) -> Depthwise {
 }
 
 pub(super) fn lower(code: &DepthwiseCode, operands: usize, epilogue: &Kernel, sm: Sm) -> Result<Lowered, KernelError> {
-    let axes = Axes { batch: Vec::new(), rows: [0].into_iter().chain(2..2 + code.spatial).collect(), column: 1 };
+    let axes =
+        Axes { batch: Vec::new(), rows: [0].into_iter().chain(2..2 + code.spatial).collect(), column: 1, groups: None };
     let (kernel, first_read) = (epilogue.clone(), operands as u32);
     let finish = Finish::Epilogue(Epilogue { kernel, axes, first_read, vector: code.variant.lanes });
     let DepthwiseKernel { entry, roles, tile, channel_tiles } = emit(&problem(code, finish), &code.variant, sm)?;

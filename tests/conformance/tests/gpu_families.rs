@@ -203,3 +203,28 @@ fn depthwise_convolutions() {
     layer(&Layer { weight: &[32, 1, 3, 3], dilation: 2, ..base }, Sm::Sm80, 1, 2e-3);
     layer(&Layer { dtype: DType::F32, data: &[3, 10, 21], weight: &[10, 1, 3], groups: 10, ..base }, Sm::Sm80, 1, 1e-5);
 }
+
+/// Groups of several channels, one spatial dim, and pixels by themselves.
+#[test]
+fn grouped_and_flat_convolutions() {
+    let base = Layer {
+        dtype: DType::F16,
+        data: &[2, 32, 6, 5],
+        weight: &[48, 8, 3, 3],
+        groups: 4,
+        stride: 1,
+        dilation: 1,
+        pads: [1, 1],
+    };
+    layer(&base, Sm::Sm80, 1, 2e-3);
+    layer(&base, Sm::Sm90a, 1, 2e-3);
+    layer(&Layer { weight: &[24, 4, 3, 3], groups: 8, stride: 2, ..base }, Sm::Sm90a, 1, 2e-3);
+    layer(&Layer { dtype: DType::F32, weight: &[30, 16, 3, 3], groups: 2, ..base }, Sm::Sm80, 1, 1e-5);
+    layer(&Layer { weight: &[40, 32, 1, 1], groups: 1, pads: [0, 0], ..base }, Sm::Sm90a, 1, 2e-3);
+    layer(&Layer { dtype: DType::F32, weight: &[9, 32, 1, 1], groups: 1, pads: [0, 0], ..base }, Sm::Sm75, 1, 1e-5);
+    layer(&Layer { weight: &[24, 32, 1, 1], groups: 1, pads: [1, 0], ..base }, Sm::Sm80, 1, 2e-3);
+    let line = Layer { data: &[3, 16, 21], weight: &[24, 16, 5], groups: 1, pads: [2, 1], ..base };
+    layer(&line, Sm::Sm80, 1, 2e-3);
+    layer(&Layer { dtype: DType::F32, weight: &[10, 8, 3], groups: 2, stride: 2, ..line }, Sm::Sm80, 1, 1e-5);
+    layer(&Layer { weight: &[24, 16, 1], pads: [0, 0], ..line }, Sm::Sm90a, 1, 2e-3);
+}
