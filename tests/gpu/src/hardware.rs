@@ -109,7 +109,8 @@ fn wrong(driver: &'static DriverTable) -> Result<(), String> {
         Ok(_) => Err("it was compiled".to_string()),
         Err(error) => {
             let words = error.to_string();
-            let said = words.starts_with("kernel \"divide\": cuModuleLoadDataEx: CUDA_ERROR_INVALID_PTX (218)")
+            let said = words.starts_with("kernel \"divide\": cu")
+                && words.contains("CUDA_ERROR_INVALID_PTX (218)")
                 && words.contains(&format!("line {line};"));
             if said { Ok(()) } else { Err(words) }
         }
