@@ -120,7 +120,11 @@ fn calls_of_a_crate_take_nothing_and_launch_one_graph() {
     let compiler = digits("1..4");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu-calls/digits");
     compiler.emit_crate(&folder).unwrap();
-    std::fs::write(folder.join("examples/calls.rs"), format!("#![allow(unsafe_code, reason = \"counts allocations\")]\n{CALLS}")).unwrap();
+    std::fs::write(
+        folder.join("examples/calls.rs"),
+        format!("#![allow(unsafe_code, reason = \"counts allocations\")]\n{CALLS}"),
+    )
+    .unwrap();
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--offline", "--example", "calls"])
         .current_dir(&folder)
