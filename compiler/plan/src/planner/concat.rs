@@ -174,7 +174,15 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
                     next = Some(*or);
                 }
                 Expr::Const(_) => next = None,
-                _ => return None,
+                Expr::Index(_)
+                | Expr::Acc(_)
+                | Expr::Dim(_)
+                | Expr::Unary(..)
+                | Expr::Binary(..)
+                | Expr::Compare(..)
+                | Expr::Fma(..)
+                | Expr::Cast { .. }
+                | Expr::Bitcast { .. } => return None,
             }
         }
         let axis = found.iter().find_map(|(_, _, place)| place.as_ref().map(|(axis, _)| *axis))?;
