@@ -5,6 +5,7 @@
 
 pub mod altered;
 pub mod architectures;
+pub mod assembler;
 pub mod case;
 pub mod class;
 pub mod compare;
@@ -13,6 +14,9 @@ pub mod device;
 pub mod emulated;
 pub mod hardware;
 pub mod lowered;
+pub mod networks;
+pub mod planted;
 pub mod stage;
 pub mod suite;
 pub mod texts;
+pub mod texts_of_kernels;
