@@ -1,9 +1,11 @@
 //! The kernel families of the GPU as claimants: what each can run, in which layouts, in which variant.
 
+mod attention;
 mod contract;
 mod conv;
 mod depthwise;
 mod pack;
+mod recurrent;
 mod variants;
 
 use graph::dim::{Dim, Pred};
@@ -16,9 +18,11 @@ use graph::symbol::Symbols;
 use crate::device::Device;
 use crate::fragment::Input;
 
+pub use attention::Attentions;
 pub use contract::Contractions;
 pub use conv::Convolutions;
 pub use depthwise::DepthwiseConvolutions;
+pub use recurrent::Recurrences;
 
 /// The region at a node, if it is of a kind.
 fn region_at<'a>(graph: &'a Graph, node: NodeId, kind: &str) -> Option<(&'a Node, &'a Region)> {

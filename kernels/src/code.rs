@@ -4,13 +4,16 @@
 //! batch extents …, rows' extents …, columns, depth     of a convolution then: height, width, pad above, pad to the left
 //! ```
 
+use graph::region::attention::Labels;
 use ptx::Sm;
 
+use crate::attention::{AttentionVariant, Mask};
 use crate::cluster;
 use crate::depthwise::DepthwiseVariant;
 use crate::fragment::Input;
 use crate::gemm::GemmVariant;
 use crate::image::Window;
+use crate::recurrent::{Recurrent, RecurrentVariant};
 use crate::simt::SimtVariant;
 use crate::wide::WideVariant;
 
@@ -19,6 +22,51 @@ use crate::wide::WideVariant;
 pub enum GpuCode {
     Product(ProductCode),
     Depthwise(DepthwiseCode),
+    Attention(AttentionCode),
+    Recurrent(RecurrentCode),
+}
+
+/// The steps of a recurrent layer. Its sizes are steps and rows of the batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecurrentCode {
+    pub problem: Recurrent,
+    pub variant: RecurrentVariant,
+}
+
+/// An attention. Its sizes are the batch dims, queries, keys, and keys before the first query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttentionCode {
+    pub input: Input,
+    /// Elements of a query and of a value.
+    pub depth: u32,
+    pub width: u32,
+    /// What the dims of queries, keys, values and result are.
+    pub labels: Labels,
+    /// Bytes that may be copied at once.
+    pub chunk: u32,
+    pub scale: f32,
+    /// With the labels of the dims of the mask that are not repeated, `.` for one that is.
+    pub mask: Option<(Mask, String)>,
+    pub causal: bool,
+    pub zero_empty: bool,
+    /// Neighbouring columns that are finished together.
+    pub vector: u32,
+    pub variant: AttentionVariant,
+}
+
+// Scales and fills are finite or infinite, never NaN.
+impl Eq for AttentionCode {}
+
+impl AttentionCode {
+    /// Labels of the batch dims.
+    pub fn batch(&self) -> Vec<char> {
+        "bh".chars().filter(|l| self.labels.q.contains(*l)).collect()
+    }
+
+    /// Number of the claim's parameters.
+    pub fn sizes(&self) -> usize {
+        self.batch().len() + 3
+    }
 }
 
 /// A depthwise convolution. Its sizes are batch, height and width of the result, height and width of the data, pad above, pad to

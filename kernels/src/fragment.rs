@@ -118,10 +118,15 @@ impl Fragments {
 
     /// Loads a step of the tile in a slot into the registers of a turn.
     pub fn load(&self, b: &mut Builder, slot: Reg, step: u32, turn: usize) {
+        self.load_into(b, slot, step, &self.regs[turn & 1]);
+    }
+
+    /// Loads a step into registers, four a group.
+    pub fn load_into(&self, b: &mut Builder, slot: Reg, step: u32, to: &[Vec<Reg>]) {
         let trans = if self.crossed { Trans::Trans } else { Trans::No };
         let rows = self.tile.row_bytes * GROUP;
         let slot = Val::Reg(slot);
-        for (g, regs) in (0_u32..).zip(&self.regs[turn & 1]) {
+        for (g, regs) in (0_u32..).zip(to) {
             let (which, plus) = if self.crossed { (g, step * rows) } else { (step, g * rows) };
             let offset = self.offsets.get(which as usize).copied().unwrap_or(Val::Const(0));
             let at = slot.add(b, offset).reg(b);
@@ -177,5 +182,15 @@ pub fn multiply(
                 Input::Tf32 | Input::F32 => b.mma(Form::new(Op::Mma1688Tf32, ()), sum, a, &pair),
             }
         }
+    }
+}
+
+/// Adds the products of one step for one group of rows, of which the fragments are given.
+pub fn multiply_row(b: &mut Builder, input: Input, row: &[Vec<Reg>], a: &[Reg], (right, turn): (&Fragments, usize)) {
+    let ty = if input == Input::Bf16 { Type::Bf16 } else { Type::F16 };
+    for (n, sum) in row.iter().enumerate() {
+        let Some(quarters) = right.regs[turn & 1].get(n / 2) else { continue };
+        let pair: Vec<Reg> = quarters.iter().skip(n % 2).step_by(2).copied().collect();
+        b.mma(Form::new(Op::Mma16816, ty), sum, a, &pair);
     }
 }

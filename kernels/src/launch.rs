@@ -51,6 +51,8 @@ pub enum Role {
     TilesDivisor(u32),
     /// 4 bytes: padding before the data along a spatial dim.
     Pad(u32),
+    /// 4 bytes: keys before the first query of an attention.
+    Past,
     /// 4 bytes: number of rows that are reduced or normalised one by one.
     RowCount,
     /// 8 bytes: a size over the parameters of the epilogue.
@@ -82,6 +84,7 @@ impl Role {
             | Role::ResultHeight
             | Role::Tiles(_)
             | Role::Pad(_)
+            | Role::Past
             | Role::RowCount => 4,
         }
     }

@@ -12,6 +12,7 @@
 //! Invariants: a variant changes speed, never which sum is computed; sums over several CTAs are added in a fixed order, so the same
 //! input gives the same bits; no kernel reads outside its operands, whatever the sizes.
 
+pub mod attention;
 pub mod claim;
 pub mod cluster;
 pub mod code;
@@ -26,6 +27,7 @@ pub mod launch;
 pub mod lower;
 pub mod pipeline;
 pub mod product;
+pub mod recurrent;
 pub mod shared;
 pub mod simt;
 pub mod source;
@@ -35,7 +37,7 @@ pub mod val;
 pub mod warpgroup;
 pub mod wide;
 
-pub use claim::{Contractions, Convolutions, DepthwiseConvolutions};
+pub use claim::{Attentions, Contractions, Convolutions, DepthwiseConvolutions, Recurrences};
 pub use code::GpuCode;
 pub use device::Device;
 pub use launch::{KernelError, Role, TileKernel};

@@ -1,6 +1,8 @@
 //! From code and its epilogue to launches: the kernel, its grid and the values of its parameters as sizes of the code.
 
+pub mod attention;
 pub mod depthwise;
+mod recurrent;
 
 use graph::dim::{Dim, SymId};
 use graph::symbol::Symbols;
@@ -54,11 +56,21 @@ pub enum Argument {
     },
 }
 
-/// The launches of a claim's code with its epilogue. `operands` are the claim's operands and derived constants.
-pub fn lower(code: &GpuCode, operands: usize, epilogue: &Kernel, sm: Sm) -> Result<Lowered, KernelError> {
+/// The launches of a claim's code with its epilogue, if it has one. `operands` are the claim's operands and derived constants.
+pub fn lower(code: &GpuCode, operands: usize, epilogue: Option<&Kernel>, sm: Sm) -> Result<Lowered, KernelError> {
+    let Some(epilogue) = epilogue else {
+        return match code {
+            GpuCode::Recurrent(code) => recurrent::lower(code, sm),
+            GpuCode::Product(_) | GpuCode::Depthwise(_) | GpuCode::Attention(_) => {
+                Err(KernelError::Epilogue { what: "kernels", found: 0, expected: 1 })
+            }
+        };
+    };
     match code {
+        GpuCode::Recurrent(_) => Err(KernelError::Epilogue { what: "kernels", found: 1, expected: 0 }),
         GpuCode::Product(code) => product(code, operands, epilogue, sm),
         GpuCode::Depthwise(code) => depthwise::lower(code, operands, epilogue, sm),
+        GpuCode::Attention(code) => attention::lower(code, operands, epilogue, sm),
     }
 }
 
@@ -70,7 +82,7 @@ pub fn workspace(code: &GpuCode, sm: Sm) -> Dim {
             let bytes = Dim::constant(4 * i64::from(code.variant.splits()));
             Dim::product([&sizes.batches(), &sizes.row_count(), &sizes.columns(), &bytes])
         }
-        GpuCode::Product(_) | GpuCode::Depthwise(_) => Dim::constant(0),
+        GpuCode::Product(_) | GpuCode::Depthwise(_) | GpuCode::Attention(_) | GpuCode::Recurrent(_) => Dim::constant(0),
     }
 }
 
@@ -252,7 +264,8 @@ fn argument(sizes: &Sizes<'_>, role: &Role) -> Argument {
         Role::ResultWidth => Argument::Size32(sizes.extent(last_row)),
         Role::ResultWidthDivisor => Argument::Divisor(sizes.extent(last_row)),
         Role::ResultHeight => Argument::Size32(sizes.extent(Label::Row(1))),
-        // Products have tiles of their own.
+        // Products have tiles of their own, and no order of rows.
+        Role::Past => Argument::Size32(Dim::constant(0)),
         Role::Tiles(_) => Argument::Size32(Dim::constant(0)),
         Role::TilesDivisor(_) => Argument::Divisor(Dim::constant(1)),
         Role::Size(dim) => Argument::Size64(of_epilogue(dim)),

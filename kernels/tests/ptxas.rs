@@ -154,3 +154,94 @@ fn depthwise_on_every_target() {
         check_entries(sm, entries);
     }
 }
+
+#[test]
+fn attention_on_every_target() {
+    use kernels::attention::{Attention, Mask, plain, tensor};
+    let of = |input, size, mask, causal| Attention {
+        input,
+        batch_dims: 2,
+        depth: size,
+        width: size,
+        chunk: 16,
+        scale: 0.125,
+        mask,
+        causal,
+        zero_empty: causal,
+        finish: Finish::Store { dtype: if input == Input::F32 { Stored::F32 } else { Stored::F16 }, vector: 4 },
+    };
+    for sm in Sm::ALL {
+        let all = |problem: &Attention| -> Vec<TileKernel> {
+            let of = |v| match problem.input {
+                Input::F32 => plain::emit(problem, v, sm),
+                _ => tensor::emit(problem, v, sm),
+            };
+            let variants = if problem.input == Input::F32 { plain::VARIANTS } else { tensor::VARIANTS };
+            let known = |v| match of(v) {
+                Ok(kernel) => Some(kernel),
+                Err(KernelError::Variant { what: "staged registers", .. }) => None,
+                Err(e) => panic!("{e}"),
+            };
+            variants.iter().filter_map(known).collect()
+        };
+        check(sm, all(&of(Input::F32, 64, Some(Mask::F32), false)));
+        check(sm, all(&of(Input::F32, 128, None, true)));
+        if sm.number() >= 80 {
+            check(sm, all(&of(Input::F16, 64, Some(Mask::F32), false)));
+            check(sm, all(&of(Input::Bf16, 128, Some(Mask::Bool { fill: f32::NEG_INFINITY }), true)));
+        }
+    }
+}
+
+/// An LSTM's step over the loads of its gates.
+fn lstm(input: Input, hidden: u32) -> kernels::recurrent::Recurrent {
+    use graph::expr::{BinOp, Expr, Exprs, Leaves, UnOp};
+    use kernels::recurrent::Leaf;
+    let dtypes = [graph::dtype::DType::F32; 3];
+    let (mut exprs, mut leaves) = (Exprs::default(), Vec::new());
+    let mut add = |expr| exprs.add(expr, Leaves { operands: &dtypes, accs: &[] }).unwrap();
+    let (row, unit) = (add(Expr::Index(0)), add(Expr::Index(1)));
+    let mut load = |add: &mut dyn FnMut(Expr) -> graph::expr::ExprId, operand, gate: u32, leaf| {
+        let start = add(Expr::Const(graph::scalar::Scalar::i64(i64::from(gate * hidden))));
+        let at = add(Expr::Binary(BinOp::Add, unit, start));
+        let id = add(Expr::Load { operand, index: vec![row, at], or: None });
+        leaves.push((id, leaf));
+        id
+    };
+    let mut gates = Vec::new();
+    for gate in 0..4 {
+        let (x, h) = (load(&mut add, 0, gate, Leaf::Input(gate)), load(&mut add, 1, gate, Leaf::Product(gate)));
+        let sum = add(Expr::Binary(BinOp::Add, x, h));
+        gates.push(add(Expr::Unary(if gate == 3 { UnOp::Tanh } else { UnOp::Sigmoid }, sum)));
+    }
+    let before = load(&mut add, 2, 0, Leaf::Before);
+    let (kept, new) =
+        (add(Expr::Binary(BinOp::Mul, gates[2], before)), add(Expr::Binary(BinOp::Mul, gates[0], gates[3])));
+    let cell = add(Expr::Binary(BinOp::Add, kept, new));
+    let bounded = add(Expr::Unary(UnOp::Tanh, cell));
+    let state = add(Expr::Binary(BinOp::Mul, gates[1], bounded));
+    let outs = vec![state, cell];
+    kernels::recurrent::Recurrent {
+        input,
+        hidden,
+        gates: 4,
+        cell: true,
+        extra: false,
+        lengths: true,
+        exprs,
+        outs,
+        leaves,
+    }
+}
+
+#[test]
+fn recurrent_layers_on_every_target() {
+    use kernels::recurrent::{check as runs, emit, variants};
+    for sm in Sm::ALL {
+        for (input, hidden) in [(Input::F32, 128), (Input::F16, 256)] {
+            let problem = lstm(input, hidden);
+            let fitting = variants().into_iter().filter(|v| runs(&problem, v, sm).is_ok());
+            check_entries(sm, fitting.map(|v| ptx::legalize(emit(&problem, &v, sm).unwrap().entry, sm)).collect());
+        }
+    }
+}

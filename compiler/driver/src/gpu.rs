@@ -7,7 +7,9 @@ use emit::gpu::{self, GpuArg, GpuTarget};
 use graph::dim::Dim;
 use graph::graph::Model;
 pub use kernels::GpuCode;
-use kernels::{Argument, Contractions, Convolutions, DepthwiseConvolutions, Device, LoweredKernel};
+use kernels::{
+    Argument, Attentions, Contractions, Convolutions, DepthwiseConvolutions, Device, LoweredKernel, Recurrences,
+};
 use nest::abstraction::Constants;
 use nest::kernel::{Body, Kernel};
 use plan::error::PlanError;
@@ -50,7 +52,13 @@ impl Gpu {
         let device = Device::of(self.sm);
         plan_with(
             model,
-            &[&Contractions { device }, &Convolutions { device }, &DepthwiseConvolutions { device }],
+            &[
+                &Contractions { device },
+                &Convolutions { device },
+                &DepthwiseConvolutions { device },
+                &Attentions { device },
+                &Recurrences { device },
+            ],
             tuning,
         )
     }
@@ -92,15 +100,15 @@ impl GpuTarget<GpuCode> for Gpu {
             }
             Code::Claimed(claimed) => {
                 let fail = |what: String| EmitError::Target { target: self.sm.name(), what };
-                let epilogue = claimed.epilogue.as_ref();
-                let epilogue = epilogue.ok_or_else(|| fail("a claim without an epilogue".to_string()))?;
                 let operands = claimed.operands + claimed.derived;
                 let name = match &claimed.code {
                     GpuCode::Product(code) if code.window.is_some() => "conv",
                     GpuCode::Product(_) => "product",
                     GpuCode::Depthwise(_) => "depthwise",
+                    GpuCode::Attention(_) => "attention",
+                    GpuCode::Recurrent(_) => "recurrent",
                 };
-                let lowered = kernels::lower(&claimed.code, operands, epilogue, self.sm);
+                let lowered = kernels::lower(&claimed.code, operands, claimed.epilogue.as_ref(), self.sm);
                 let lowered = lowered.map_err(|e| fail(format!("{name}: {e}")))?;
                 let launches = lowered.launches.into_iter().map(|k| self.claimed(name, k));
                 let launches = launches.collect::<Result<Vec<_>, _>>()?;
@@ -158,6 +166,8 @@ pub fn variant(code: &GpuCode) -> String {
     match code {
         GpuCode::Product(code) => code.variant.name(),
         GpuCode::Depthwise(code) => code.variant.name(),
+        GpuCode::Attention(code) => code.variant.name(),
+        GpuCode::Recurrent(code) => code.variant.name(),
     }
 }
 

@@ -145,5 +145,7 @@ pub fn gpu_family(code: &GpuCode) -> &'static str {
         GpuCode::Product(code) if code.window.is_some() => "convolution",
         GpuCode::Product(_) => "matrix product",
         GpuCode::Depthwise(_) => "depthwise convolution",
+        GpuCode::Attention(_) => "attention",
+        GpuCode::Recurrent(_) => "recurrent layer",
     }
 }

@@ -58,7 +58,7 @@ const REVISION: u32 = 2;
 fn code_of(claim: &Claim<GpuCode>) -> Option<&DepthwiseCode> {
     match &claim.code {
         GpuCode::Depthwise(code) => Some(code),
-        GpuCode::Product(_) => None,
+        GpuCode::Product(_) | GpuCode::Attention(_) | GpuCode::Recurrent(_) => None,
     }
 }
 

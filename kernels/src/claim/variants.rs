@@ -68,7 +68,7 @@ pub(super) fn apply(device: &Device, symbols: &Symbols, claim: &Claim<GpuCode>, 
 fn product(claim: &Claim<GpuCode>) -> Option<&ProductCode> {
     match &claim.code {
         GpuCode::Product(code) => Some(code),
-        GpuCode::Depthwise(_) => None,
+        GpuCode::Depthwise(_) | GpuCode::Attention(_) | GpuCode::Recurrent(_) => None,
     }
 }
 

@@ -89,7 +89,7 @@ impl Sizes {
             Role::SizeDivisor(dim) => Argument::Divisor(of_epilogue(dim)),
             // Channels and strides are code; there are no batch dims.
             Role::BatchStride(..) | Role::Lead(_) => Argument::Size64(Dim::constant(0)),
-            Role::Columns | Role::Depth | Role::BatchExtent(_) => Argument::Size32(Dim::constant(0)),
+            Role::Columns | Role::Depth | Role::Past | Role::BatchExtent(_) => Argument::Size32(Dim::constant(0)),
             Role::BatchDivisor(_) => Argument::Divisor(Dim::constant(1)),
         }
     }

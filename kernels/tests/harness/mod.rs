@@ -199,7 +199,7 @@ pub fn check_with(problem: &Product, kernel: TileKernel, sm: Sm, sizes: &Sizes, 
             Role::SizeDivisor(dim) => divisor(size(dim) as u64).to_vec(),
             Role::Pad(d) => narrow(image.unwrap().pads[*d as usize]),
             Role::ResultHeight => narrow(image.unwrap().result[0]),
-            Role::Tiles(_) | Role::TilesDivisor(_) => panic!("products have no tiles of pixels"),
+            Role::Tiles(_) | Role::TilesDivisor(_) | Role::Past => panic!("no role of a product"),
         }
     };
     let name = kernel.entry.name.clone();

@@ -8,8 +8,11 @@ use graph::dim::Dim;
 use graph::dtype::DType;
 use graph::expr::BinOp;
 use graph::graph::{Model, ValueId};
+use graph::region::activation::Activation;
+use graph::region::attention::{Attention, Labels};
 use graph::region::contract::Maths;
 use graph::region::conv::Conv;
+use graph::region::rnn::{self, Cell, Rnn};
 use graph::region::window::Window;
 use graph::scalar::Scalar;
 use graph::tensor::Tensor;
@@ -227,4 +230,97 @@ fn grouped_and_flat_convolutions() {
     layer(&line, Sm::Sm80, 1, 2e-3);
     layer(&Layer { dtype: DType::F32, weight: &[10, 8, 3], groups: 2, stride: 2, ..line }, Sm::Sm80, 1, 1e-5);
     layer(&Layer { weight: &[24, 16, 1], pads: [0, 0], ..line }, Sm::Sm90a, 1, 2e-3);
+}
+
+/// Attention over queries, keys and values that are parts of one tensor `[B, S, 3 * H * D]`, with a mask of keys; one launch, as all
+/// that stands around it are views.
+fn attention(dtype: DType, [batch, length, heads, depth]: [usize; 4], causal: bool, sm: Sm, tolerance: f64) {
+    let width = heads * depth;
+    let build = || -> Result<Model, BuildError> {
+        let mut b = Builder::new("attention");
+        let packed = b.input("packed", Type::tensor(dtype, dims(&[batch, length, 3 * width])));
+        let mask = b.input("mask", Type::tensor(DType::F32, dims(&[batch, 1, 1, length])));
+        let mut parts = Vec::new();
+        for n in 0..3 {
+            let part = b.slice(packed, 2, &Dim::from(n * width), 1, Dim::from(width))?;
+            parts.push(b.reshape(part, dims(&[batch, length, heads, depth]))?);
+        }
+        parts.push(mask);
+        let attention = Attention {
+            causal: causal.then(|| Dim::constant(0)),
+            mask: true,
+            labels: Labels::parse("bshd,bthd,bthe->bshe").unwrap(),
+            ..Attention::plain(DType::F32)
+        };
+        let (result, _) = b.attention(&attention, &parts)?;
+        b.output(result);
+        Ok(b.finish())
+    };
+    let model = build().unwrap();
+    let plan = Gpu { sm }.plan(&model).unwrap();
+    assert_eq!(plan.body.steps.iter().filter(|s| matches!(s.action, Action::Launch(_))).count(), 1);
+    let inputs = [numbers(dtype, &[batch, length, 3 * width], 1), numbers(DType::F32, &[batch, 1, 1, length], 2)];
+    check(&model, &inputs, sm, 1, tolerance);
+}
+
+#[test]
+fn attention_of_parts_of_one_product() {
+    attention(DType::F32, [2, 19, 3, 32], false, Sm::Sm80, 2e-6);
+    attention(DType::F32, [1, 9, 2, 16], true, Sm::Sm75, 2e-6);
+    attention(DType::F16, [2, 19, 3, 32], true, Sm::Sm90a, 2e-3);
+    attention(DType::BF16, [1, 40, 2, 80], false, Sm::Sm80, 1e-2);
+}
+
+/// A recurrent layer over `[T, B, I]`: a product for all steps, and the steps.
+fn recurrent(dtype: DType, rnn: &Rnn, [steps, batch, input, hidden]: [usize; 4], sm: Sm, tolerance: f64) {
+    let gates = rnn.cell.gates() as usize * hidden;
+    let mut inputs = vec![numbers(dtype, &[steps, batch, input], 1)];
+    let build = |inputs: &mut Vec<Tensor>| -> Result<Model, BuildError> {
+        let mut b = Builder::new("recurrent");
+        let x = b.input("x", Type::tensor(dtype, dims(&[steps, batch, input])));
+        let mut operands = vec![x];
+        operands.push(b.constant(numbers(dtype, &[gates, input], 2))?);
+        operands.push(b.constant(numbers(dtype, &[gates, hidden], 3))?);
+        let lstm = matches!(rnn.cell, Cell::Lstm { .. });
+        for seed in 4..if lstm { 6 } else { 5 } {
+            operands.push(b.input("", Type::tensor(dtype, dims(&[batch, hidden]))));
+            inputs.push(numbers(dtype, &[batch, hidden], seed));
+        }
+        if rnn.bias {
+            operands.push(b.constant(numbers(dtype, &[2 * gates], 6))?);
+        }
+        if rnn.lengths {
+            operands.push(b.input("", Type::tensor(DType::I64, dims(&[batch]))));
+            let lengths: Vec<Scalar> = (0..batch).map(|k| Scalar::i64((k * 2 % (steps + 1)) as i64)).collect();
+            inputs.push(Tensor::from_scalars(DType::I64, vec![batch], &lengths).unwrap());
+        }
+        if rnn.peepholes {
+            operands.push(b.constant(numbers(dtype, &[3 * hidden], 7))?);
+        }
+        let results = b.region(&rnn::KIND, rnn.to_attrs(), &operands)?;
+        results.into_iter().for_each(|r| b.output(r));
+        Ok(b.finish())
+    };
+    let model = build(&mut inputs).unwrap();
+    check(&model, &inputs, sm, 2, tolerance);
+}
+
+fn layer_of(cell: Cell, activations: &[Activation]) -> Rnn {
+    Rnn { cell, activations: activations.to_vec(), clip: None, bias: true, lengths: false, peepholes: false }
+}
+
+#[test]
+fn recurrent_layers() {
+    use Activation::{Sigmoid, Tanh};
+    let lstm = layer_of(Cell::Lstm { input_forget: false }, &[Sigmoid, Tanh, Tanh]);
+    recurrent(DType::F32, &lstm, [4, 3, 8, 20], Sm::Sm80, 4e-6);
+    recurrent(DType::F32, &lstm, [4, 3, 8, 20], Sm::Sm90a, 4e-6);
+    recurrent(DType::F32, &lstm, [3, 1, 8, 128], Sm::Sm90a, 4e-6);
+    let all = Rnn { lengths: true, peepholes: true, clip: Some(Scalar::f32(1.5)), ..lstm.clone() };
+    recurrent(DType::F32, &all, [5, 5, 8, 36], Sm::Sm90a, 4e-6);
+    recurrent(DType::F32, &Rnn { lengths: true, bias: false, ..lstm.clone() }, [3, 2, 4, 12], Sm::Sm75, 4e-6);
+    let gru = layer_of(Cell::Gru { linear_before_reset: true }, &[Sigmoid, Tanh]);
+    recurrent(DType::F32, &gru, [4, 2, 8, 24], Sm::Sm90a, 4e-6);
+    recurrent(DType::F32, &layer_of(Cell::Plain, &[Tanh]), [4, 2, 8, 24], Sm::Sm80, 4e-6);
+    recurrent(DType::F16, &lstm, [4, 2, 8, 24], Sm::Sm90a, 2e-3);
 }

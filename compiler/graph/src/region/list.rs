@@ -53,5 +53,6 @@ pub const KINDS: &[&RegionKind] = &[
     &pool::KIND,
     &quantize::KIND,
     &rnn::KIND,
+    &rnn_steps::KIND,
     &softmax::KIND,
 ];

@@ -17,7 +17,7 @@ use crate::expr::ExprId;
 use crate::graph::ValueId;
 use crate::region::activation::Activation;
 use crate::region::contract::accumulator;
-use crate::region::rnn_steps::{Operands, steps};
+use crate::region::rnn_steps::{self, Operands};
 use crate::region::{RegionKind, attribute};
 use crate::scalar::Scalar;
 
@@ -158,8 +158,13 @@ fn body(b: &mut Builder, attrs: &Attrs, values: &[ValueId]) -> Result<Vec<ValueI
         lengths: if rnn.lengths { next(b, true, DType::I64)? } else { None },
         peepholes: if rnn.peepholes { next(b, true, wide)? } else { None },
     };
-    let (trip, pre) = input_gates(b, &rnn, &operands)?;
-    let results = steps(b, &rnn, &operands, trip, pre, wide)?;
+    let pre = input_gates(b, &rnn, &operands)?;
+    let linear = matches!(rnn.cell, Cell::Gru { linear_before_reset: true });
+    let steps = Rnn { bias: rnn.bias && linear, ..rnn.clone() };
+    let bias = operands.bias.filter(|_| linear);
+    let states = [pre, operands.recurrent, operands.state].into_iter().chain(operands.cell);
+    let all: Vec<ValueId> = states.chain(bias).chain(operands.lengths).chain(operands.peepholes).collect();
+    let results = b.region(&rnn_steps::KIND, steps.to_attrs(), &all)?;
     // The scan yields the last states first, then the stacked ones.
     let (last, all) = results.split_at(if lstm { 2 } else { 1 });
     let ordered: Vec<ValueId> = all.iter().chain(last).copied().collect();
@@ -167,17 +172,17 @@ fn body(b: &mut Builder, attrs: &Attrs, values: &[ValueId]) -> Result<Vec<ValueI
 }
 
 /// The part of the gates that needs no state, for all steps: `[T, B, G*H]`.
-fn input_gates(b: &mut Builder, rnn: &Rnn, operands: &Operands) -> Result<(Dim, ValueId), BuildError> {
+fn input_gates(b: &mut Builder, rnn: &Rnn, operands: &Operands) -> Result<ValueId, BuildError> {
     let product = b.contract("tbi,gi->tbg", operands.input, operands.weight)?;
     let shape = b.shape(product)?;
-    let (trip, gates) = (shape[0].clone(), shape[2].clone());
+    let gates = shape[2].clone();
     let hidden = b.shape(operands.state)?.get(1).cloned().unwrap_or_default();
     b.assume_equal(
         &gates,
         &(&hidden * &Dim::constant(rnn.cell.gates())),
         "rows of the weight are gates times hidden size",
     )?;
-    let Some(bias) = operands.bias else { return Ok((trip, product)) };
+    let Some(bias) = operands.bias else { return Ok(product) };
     b.assume_equal(&b.shape(bias)?[0].clone(), &(&gates * &Dim::constant(2)), "one bias a row of each weight")?;
     let linear = matches!(rnn.cell, Cell::Gru { linear_before_reset: true });
     let sum = b.compute(&[product, bias], shape, |p| {
@@ -196,7 +201,7 @@ fn input_gates(b: &mut Builder, rnn: &Rnn, operands: &Operands) -> Result<(Dim, 
         let sum = p.add(value, bias);
         p.out(sum);
     })?;
-    Ok((trip, sum))
+    Ok(sum)
 }
 
 #[cfg(test)]

@@ -1,14 +1,22 @@
-//! The steps of a recurrent layer: one scan whose body computes the gates of one step. Not a kind.
+//! The steps of a recurrent layer: one scan whose body computes the gates of one step. The rest of a [`super::rnn`].
+//!
+//! Operands: the input's part of the gates `[T, B, G*H]`, in the wide dtype; the state's weight `[G*H, H]`; then, wide, as in `rnn`:
+//! states, a bias (of a GRU that multiplies by the reset gate after the product, only), lengths, peepholes. Attributes are those of
+//! `rnn`. Results: the last states, then the states of all steps.
 
+use crate::attrs::Attrs;
 use crate::builder::{BuildError, Builder, Point};
 use crate::dim::Dim;
 use crate::dtype::DType;
 use crate::expr::ExprId;
 use crate::graph::ValueId;
+use crate::region::RegionKind;
 use crate::region::rnn::{Cell, Rnn};
 use crate::ty::Type;
 
-/// The operands of a layer by name, in the body's graph and in the wide dtype.
+pub const KIND: RegionKind = RegionKind { name: "rnn_steps", body };
+
+/// The operands of a layer by name, in the body's graph.
 pub(super) struct Operands {
     pub(super) input: ValueId,
     pub(super) weight: ValueId,
@@ -32,8 +40,37 @@ struct Step {
     shape: Vec<Dim>,
 }
 
+fn body(b: &mut Builder, attrs: &Attrs, values: &[ValueId]) -> Result<Vec<ValueId>, BuildError> {
+    let rnn = Rnn::from_attrs(attrs)?;
+    let mut rest = values.iter().copied();
+    let missing = BuildError::Results { expected: 3, found: values.len() };
+    let mut next = |there: bool| match there {
+        true => rest.next().map(Some).ok_or_else(|| missing.clone()),
+        false => Ok(None),
+    };
+    let (Some(pre), Some(recurrent), Some(state)) = (next(true)?, next(true)?, next(true)?) else {
+        return Err(BuildError::Results { expected: 3, found: values.len() });
+    };
+    let operands = Operands {
+        input: pre,
+        weight: recurrent,
+        recurrent,
+        state,
+        cell: next(matches!(rnn.cell, Cell::Lstm { .. }))?,
+        bias: next(rnn.bias)?,
+        lengths: next(rnn.lengths)?,
+        peepholes: next(rnn.peepholes)?,
+    };
+    let (wide, shape) = (b.dtype(pre)?, b.shape(pre)?);
+    let [trip, _, _] = shape.as_slice() else {
+        let what = "input's part of the gates".to_string();
+        return Err(BuildError::Rank { what, expected: "3".to_string(), found: shape.len() });
+    };
+    steps(b, &rnn, &operands, trip.clone(), pre, wide)
+}
+
 /// Runs the steps: the last states, then the states of all steps.
-pub(super) fn steps(
+fn steps(
     b: &mut Builder,
     rnn: &Rnn,
     operands: &Operands,

@@ -1,0 +1,241 @@
+//! Attention with operands as they lie: heads of 16 to 128 elements, one key head for each query head.
+
+use graph::dim::Dim;
+use graph::dtype::DType;
+use graph::graph::NodeId;
+use graph::region::attention;
+use graph::region::contract::Maths;
+use graph::symbol::Symbols;
+use graph::ty::TensorType;
+use plan::claim::{Claim, ClaimOperand, Claimant, Site, Strided, Want};
+use plan::tuning::{self, Problem};
+
+use crate::attention::{AttentionVariant, Mask, plain, tensor};
+use crate::claim::{region_at, typical, vector};
+use crate::code::{AttentionCode, GpuCode};
+use crate::device::Device;
+use crate::fragment::Input;
+use crate::lower::attention::{check, shared};
+
+/// The family.
+pub struct Attentions {
+    pub device: Device,
+}
+
+impl Claimant for Attentions {
+    type Code = GpuCode;
+
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn claims(&self, site: &Site<'_>, seed: NodeId) -> Vec<Claim<GpuCode>> {
+        claim(&self.device, site, seed).into_iter().collect()
+    }
+
+    fn problem(&self, claim: &Claim<GpuCode>) -> Option<Problem> {
+        let code = code_of(claim)?;
+        Some(Problem { revision: REVISION, text: text(code), chosen: code.variant.name() })
+    }
+
+    fn variants(&self, symbols: &Symbols, claim: &Claim<GpuCode>, most: usize) -> Vec<tuning::Variant> {
+        let Some(code) = code_of(claim) else { return Vec::new() };
+        let all = by_cost(&self.device, symbols, &claim.sizes, code).into_iter().take(most);
+        all.map(|(code, cost)| tuning::Variant { name: code.variant.name(), cost }).collect()
+    }
+
+    fn apply(&self, symbols: &Symbols, claim: &Claim<GpuCode>, variant: &str) -> Option<Claim<GpuCode>> {
+        let all = by_cost(&self.device, symbols, &claim.sizes, code_of(claim)?).into_iter();
+        let (code, cost) = all.into_iter().find(|(code, _)| code.variant.name() == variant)?;
+        Some(Claim { code: GpuCode::Attention(code), cost, ..claim.clone() })
+    }
+}
+
+/// Of the kernels: a change of their speed makes it another.
+const REVISION: u32 = 1;
+/// Queries that one launch can take: its grid's second extent times the smallest block.
+const MOST_QUERIES: i64 = 65_535 * 16;
+
+fn code_of(claim: &Claim<GpuCode>) -> Option<&AttentionCode> {
+    match &claim.code {
+        GpuCode::Attention(code) => Some(code),
+        GpuCode::Product(_) | GpuCode::Depthwise(_) | GpuCode::Recurrent(_) => None,
+    }
+}
+
+/// `f16 bshd,bthd,bthe->bshe d64 e64 mask f32 b..t causal`: dtype, order of dims, sizes of a head, masks.
+fn text(code: &AttentionCode) -> String {
+    let mut text = format!("{} {} d{} e{}", code.input.name(), code.labels, code.depth, code.width);
+    if let Some((mask, labels)) = &code.mask {
+        let name = match mask {
+            Mask::F32 => "f32",
+            Mask::F16 => "f16",
+            Mask::Bf16 => "bf16",
+            Mask::Bool { .. } => "bool",
+        };
+        text.push_str(&format!(" mask {name} {labels}"));
+    }
+    if code.causal {
+        text.push_str(" causal");
+    }
+    text
+}
+
+fn claim(device: &Device, site: &Site<'_>, seed: NodeId) -> Option<Claim<GpuCode>> {
+    let (node, region) = region_at(site.graph, seed, "attention")?;
+    let attention = attention::Attention::from_attrs(&region.attrs).ok()?;
+    let ([q, k, v, rest @ ..], [result]) = (node.operands.as_slice(), node.results.as_slice()) else { return None };
+    if attention.softcap.is_some() || attention.lengths || attention.precision != DType::F32 {
+        return None;
+    }
+    let tensors = [q, k, v].map(|value| site.graph.tensor(*value));
+    let [Some(tq), Some(tk), Some(tv)] = tensors else { return None };
+    let input = match (tq.dtype, attention.maths) {
+        (DType::F16, _) if device.sm.number() >= 80 => Input::F16,
+        (DType::BF16, _) if device.sm.number() >= 80 => Input::Bf16,
+        (DType::F32, Maths::Exact | Maths::Tf32) => Input::F32,
+        _ => return None,
+    };
+    if [tk, tv].iter().any(|t| t.dtype != tq.dtype) {
+        return None;
+    }
+    let labels = attention.labels.clone();
+    let extent = |labels: &str, t: &TensorType, label: char| -> Option<Dim> {
+        labels.chars().position(|l| l == label).and_then(|d| t.shape.get(d)).cloned()
+    };
+    let batch: Vec<char> = "bh".chars().filter(|l| labels.q.contains(*l)).collect();
+    let mut sizes = batch.iter().map(|l| extent(&labels.q, tq, *l)).collect::<Option<Vec<Dim>>>()?;
+    for (labels, t) in [(&labels.k, tk), (&labels.v, tv)] {
+        let own = batch.iter().map(|l| extent(labels, t, *l)).collect::<Option<Vec<Dim>>>()?;
+        if own != sizes {
+            return None;
+        }
+    }
+    let (queries, keys) = (extent(&labels.q, tq, 's')?, extent(&labels.k, tk, 't')?);
+    let (depth, width) = (extent(&labels.q, tq, 'd')?, extent(&labels.v, tv, 'e')?);
+    let [depth, width] = [depth, width].map(|d| d.as_const().and_then(|d| u32::try_from(d).ok()));
+    let (depth, width) = (depth?, width?);
+    // Heads lie together: what is copied and stored runs along them.
+    let along = [(&labels.q, 'd'), (&labels.k, 'd'), (&labels.v, 'e'), (&labels.result, 'e')];
+    if along.iter().any(|(labels, last)| !labels.ends_with(*last))
+        || queries.as_const().is_some_and(|q| q > MOST_QUERIES)
+    {
+        return None;
+    }
+    let heads = Dim::product(&sizes);
+    let shape: Vec<Dim> = sizes.iter().cloned().chain([queries.clone(), keys.clone()]).collect();
+    let aligned = 16 / input.bytes();
+    let strided = |value: graph::graph::ValueId, aligned| ClaimOperand {
+        value,
+        want: Want::Strided(Strided { contiguous_last: aligned > 1, multiple: i64::from(aligned), merged: Vec::new() }),
+    };
+    let mut operands = vec![strided(*q, aligned), strided(*k, aligned), strided(*v, aligned)];
+    let mask = match (attention.mask, rest) {
+        (false, []) => None,
+        (true, [mask]) => {
+            operands.push(strided(*mask, 1));
+            Some(mask_of(site.graph.tensor(*mask)?, &labels.scores(), &shape, attention.fill.map(|f| f.as_f64()))?)
+        }
+        _ => return None,
+    };
+    let root = 1.0 / f64::from(depth).sqrt();
+    let scale = attention.scale.map_or(root, |scale| scale.as_f64()) as f32;
+    sizes.extend([queries, keys, attention.causal.clone().unwrap_or(Dim::constant(0))]);
+    let code = AttentionCode {
+        input,
+        depth,
+        width,
+        labels,
+        chunk: 16,
+        scale,
+        mask,
+        causal: attention.causal.is_some(),
+        zero_empty: attention.zero_empty,
+        vector: vector(site.symbols, &Dim::constant(width.into())),
+        variant: *plain::VARIANTS.first()?,
+    };
+    if heads.as_const().is_some_and(|heads| heads >= 1 << 31) || !scale.is_finite() {
+        return None;
+    }
+    let (code, cost) = by_cost(device, site.symbols, &sizes, &code).into_iter().next()?;
+    Some(Claim {
+        nodes: vec![seed],
+        operands,
+        derived: Vec::new(),
+        results: vec![*result],
+        result_layout: None,
+        epilogue: true,
+        workspace: Dim::constant(0),
+        sizes,
+        cost,
+        code: GpuCode::Attention(code),
+    })
+}
+
+/// How a mask is read: its dims are those of the scores, aligned at the end, or 1.
+fn mask_of(mask: &TensorType, scores: &str, shape: &[Dim], fill: Option<f64>) -> Option<(Mask, String)> {
+    let kind = match mask.dtype {
+        DType::F32 => Mask::F32,
+        DType::F16 => Mask::F16,
+        DType::BF16 => Mask::Bf16,
+        DType::Bool => Mask::Bool { fill: fill.unwrap_or(f64::NEG_INFINITY) as f32 },
+        _ => return None,
+    };
+    let skip = shape.len().checked_sub(mask.shape.len())?;
+    let mut labels = String::new();
+    for ((extent, whole), label) in mask.shape.iter().zip(shape.iter().skip(skip)).zip(scores.chars().skip(skip)) {
+        if extent == whole {
+            labels.push(label);
+        } else if extent.is(1) {
+            labels.push('.');
+        } else {
+            return None;
+        }
+    }
+    // A last dim of 1 is short, not repeated.
+    (!labels.ends_with('.')).then_some((kind, labels))
+}
+
+/// All variants whose kernels fit, the cheapest first.
+fn by_cost(device: &Device, symbols: &Symbols, sizes: &[Dim], code: &AttentionCode) -> Vec<(AttentionCode, f64)> {
+    let variants = if code.input == Input::F32 { plain::VARIANTS } else { tensor::VARIANTS };
+    let dims = code.batch().len();
+    let size = |d: usize| sizes.get(d).map_or(1.0, |size| typical(symbols, size));
+    let heads = typical(symbols, &Dim::product(sizes.iter().take(dims)));
+    let all = variants.iter().map(|variant| AttentionCode { variant: *variant, ..code.clone() });
+    let fitting = all.filter(|code| {
+        let most = device.shared - if device.sm.number() >= 80 { 1024 } else { 0 };
+        shared(code) <= most && check(code, device.sm).is_ok()
+    });
+    let mut out: Vec<(AttentionCode, f64)> =
+        fitting.map(|code| (code.clone(), estimate(device, &code, [heads, size(dims), size(dims + 1)]))).collect();
+    out.sort_by(|a, b| a.1.total_cmp(&b.1));
+    out
+}
+
+/// Nanoseconds of a launch inside a graph, and of the way from memory to the first product.
+const LAUNCH: f64 = 1200.0;
+const START: f64 = 1200.0;
+
+/// Nanoseconds: a warp works through all keys of its queries, at most at its share of a multiprocessor's rate.
+fn estimate(device: &Device, code: &AttentionCode, [heads, queries, keys]: [f64; 3]) -> f64 {
+    let AttentionVariant { warps, queries: block, keys: step, .. } = code.variant;
+    let (warps, block, step) = (f64::from(warps), f64::from(block), f64::from(step));
+    let ctas = heads * (queries / block).ceil();
+    let sms = f64::from(device.multiprocessors);
+    let per_sm = (ctas / sms).ceil();
+    let keys = (keys / step).ceil() * step;
+    let row = f64::from(code.depth + code.width);
+    // Of tensor cores a warp has a quarter, of which `mma.sync` and what stands around it use a third.
+    let (rate, share, softmax) = match code.input {
+        Input::F32 | Input::Tf32 => (device.floats * 0.45, 1.0 / 8.0, 1.0),
+        Input::F16 | Input::Bf16 => (device.halves * 0.35, 1.0 / 4.0, 0.5),
+    };
+    let busy = (per_sm * warps * share).min(1.0);
+    let products = per_sm * block * keys * row / (rate * busy);
+    let powers = per_sm * block * keys * softmax / (device.floats * 0.1 * busy);
+    let bytes = f64::from(code.input.bytes());
+    let loads = ctas * keys * row * bytes / (device.l2 * (ctas / sms).min(1.0));
+    let steps = keys / step * 250.0;
+    LAUNCH + START + (products + powers).max(loads) + steps
+}
