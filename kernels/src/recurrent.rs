@@ -29,6 +29,8 @@ use crate::val::{Val, address};
 const FAMILY: &str = "recurrent";
 /// Registers for weights that a thread may have, times its CTA's threads.
 const WEIGHTS: u32 = 36 * 1024;
+/// Registers of a multiprocessor.
+const REGISTERS: u32 = 64 * 1024;
 
 /// What is to be computed. Steps and rows of the batch are arguments (rows and columns).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +142,13 @@ pub fn check(problem: &Recurrent, variant: &RecurrentVariant, sm: Sm) -> Result<
     let registers = each * variant.rows * (problem.gates * 3 + 4);
     if registers > 96 || units * variant.lanes * 2 < variant.threads {
         return refuse("units", units, "they must fill the threads, and their gates fit into registers");
+    }
+    // Weights that are loaded in each step are those of a unit at a time, with their addresses.
+    let resident = variant.resident((problem.hidden, problem.gates));
+    let (units_held, others) = if resident { (each, 32) } else { (1, 40) };
+    let held = registers + units_held * problem.gates * variant.quads(problem.hidden) * 4;
+    if held + others > REGISTERS / variant.threads {
+        return refuse("registers", held, "more leave none for addresses");
     }
     if matches!(problem.input, Input::Tf32) {
         return refuse("input bytes", 4, "weights are multiplied as they are");

@@ -9,6 +9,7 @@ use graph::eval::{self, Bindings, EvalError};
 use graph::expr::{Expr, ExprError, ExprId, Exprs, Leaves};
 use graph::graph::{Graph, ValueId};
 use graph::node::{Compact, Compute, Node, Op, Prefix, Scatter, Sort};
+use graph::scalar::Scalar;
 use graph::tensor::Tensor;
 use graph::ty::Type;
 
@@ -97,10 +98,10 @@ fn run_nest(
     for stage in &nest.stages {
         let compute = compute_of(nest, stage, kernel.operands.len(), &dtypes)?;
         let shape = compute.shape.clone();
-        let values: Vec<ValueId> = stage
-            .outs
-            .iter()
-            .map(|o| graph.add_value(Type::tensor(stage.exprs.dtype(o.value), shape.clone()), None))
+        // The outputs, then the places of those that are stored away from their own index.
+        let values: Vec<ValueId> = (stage.outs.iter().map(|o| o.value))
+            .chain(stage.outs.iter().flat_map(|o| places(&o.target, &stage.exprs)).copied())
+            .map(|e| graph.add_value(Type::tensor(stage.exprs.dtype(e), shape.clone()), None))
             .collect();
         let node = Node {
             op: Op::Compute(compute),
@@ -109,7 +110,8 @@ fn run_nest(
             binds: Vec::new(),
             origins: Vec::new(),
         };
-        let outs = tensors(eval::node(graph, &node, data, bindings)?)?;
+        let mut outs = tensors(eval::node(graph, &node, data, bindings)?)?;
+        let mut elsewhere = outs.split_off(stage.outs.len().min(outs.len())).into_iter();
         for ((out, tensor), value) in stage.outs.iter().zip(outs).zip(values) {
             match &out.target {
                 Target::Keep => {
@@ -117,19 +119,55 @@ fn run_nest(
                     inputs.push(value);
                     data.push(Datum::Tensor(tensor));
                 }
-                Target::Store { result, index } => {
-                    let identity =
-                        index.iter().enumerate().all(|(d, e)| stage.exprs.get(*e) == Some(&Expr::Index(d as u32)));
-                    if !identity {
-                        return Err(InterpretError::Malformed("a store away from its own index"));
-                    }
-                    let slot = results.get_mut(*result).ok_or(InterpretError::Malformed("no such result"))?;
-                    *slot = Some(tensor);
+                Target::Store { result, .. } => {
+                    let at: Vec<Tensor> = elsewhere.by_ref().take(places(&out.target, &stage.exprs).len()).collect();
+                    let missing = InterpretError::Malformed("no such result");
+                    let (slot, port) = results.get_mut(*result).zip(kernel.results.get(*result)).ok_or(missing)?;
+                    *slot = Some(match at.is_empty() {
+                        true => tensor,
+                        false => placed(&tensor, &at, &extents(&port.shape, bindings)?)?,
+                    });
                 }
             }
         }
     }
     results.into_iter().collect::<Option<Vec<_>>>().ok_or(InterpretError::Malformed("a result is never stored"))
+}
+
+/// The index of a store that is not the stage's own.
+fn places<'a>(target: &'a Target, exprs: &Exprs) -> &'a [ExprId] {
+    match target {
+        Target::Keep => &[],
+        Target::Store { index, .. } => {
+            let own = index.iter().enumerate().all(|(d, e)| exprs.get(*e) == Some(&Expr::Index(d as u32)));
+            if own { &[] } else { index }
+        }
+    }
+}
+
+fn extents(shape: &[Dim], bindings: &Bindings) -> Result<Vec<usize>, InterpretError> {
+    let extent = |d: &Dim| bindings.dim(d).and_then(|v| usize::try_from(v).ok());
+    let all = shape.iter().map(extent).collect::<Option<Vec<usize>>>();
+    all.ok_or(InterpretError::Malformed("a result's extent has no value"))
+}
+
+/// A tensor of a shape, each element of which comes from where its index says.
+fn placed(tensor: &Tensor, at: &[Tensor], shape: &[usize]) -> Result<Tensor, InterpretError> {
+    let outside = InterpretError::Malformed("a store outside of its result");
+    let count = graph::tensor::element_count(shape).ok_or(outside.clone())?;
+    let mut elements: Vec<Option<Scalar>> = vec![None; count];
+    let at: Vec<Vec<i64>> = at.iter().map(Tensor::to_i64s).collect();
+    for (k, element) in tensor.scalars().enumerate() {
+        let mut flat = Some(0);
+        for (extent, index) in shape.iter().zip(&at) {
+            let index = index.get(k).and_then(|i| usize::try_from(*i).ok()).filter(|i| i < extent);
+            flat = flat.zip(index).map(|(flat, index): (usize, usize)| flat * extent + index);
+        }
+        *flat.and_then(|f| elements.get_mut(f)).ok_or(outside.clone())? = Some(element);
+    }
+    let all = elements.into_iter().collect::<Option<Vec<Scalar>>>();
+    let all = all.ok_or(InterpretError::Malformed("an element of a result is never stored"))?;
+    Tensor::from_scalars(tensor.dtype(), shape.to_vec(), &all).map_err(|_| outside)
 }
 
 /// A stage as a Compute over the outer and inner dims; loads of kept outputs get the outer index in front.
@@ -162,5 +200,8 @@ fn compute_of(
     let mut reduce = stage.reduce.clone();
     reduce.iter_mut().for_each(|e| e.size = e.size.map(mapped));
     let shape: Vec<Dim> = nest.outer.iter().chain(&stage.inner).cloned().collect();
-    Ok(Compute { shape, reduce, exprs, accs, outs: stage.outs.iter().map(|o| mapped(o.value)).collect() })
+    let outs = stage.outs.iter().map(|o| mapped(o.value));
+    let elsewhere = stage.outs.iter().flat_map(|o| places(&o.target, &stage.exprs)).map(|e| mapped(*e));
+    let outs = outs.chain(elsewhere).collect();
+    Ok(Compute { shape, reduce, exprs, accs, outs })
 }

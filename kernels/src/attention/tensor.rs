@@ -13,6 +13,10 @@ use crate::source::{Fill, TileSource};
 use crate::turn::Turn;
 use crate::val::Val;
 
+/// Registers that a thread may hold through a block of keys, and what they are called.
+const MOST_HELD: u32 = 150;
+const HELD: &str = "registers";
+
 const fn variant(warps: u32, keys: u32, stages: u32) -> AttentionVariant {
     AttentionVariant { warps, queries: warps * GROUP, keys, stages }
 }
@@ -63,6 +67,12 @@ fn check(problem: &Attention, variant: &AttentionVariant, sm: Sm) -> Result<(), 
         if size == 0 || size % GROUP != 0 || size > 128 {
             return refuse("size of a head", size, "it must be a multiple of 16, at most 128");
         }
+    }
+    // Scores, results and queries; the mask of a block.
+    let held = (variant.keys + problem.width) / 2 + problem.depth / 4;
+    let registers = held + if problem.mask.is_some() { variant.keys / 2 } else { 0 };
+    if registers > MOST_HELD {
+        return refuse(HELD, registers, "more leave none for the products");
     }
     if problem.chunk < 4 || variant.stages < 2 {
         return refuse("stages", variant.stages, "copies run ahead, in chunks of 4 bytes or more");

@@ -278,6 +278,13 @@ pub(super) fn check_carry<C>(c: &mut Checker<'_, C>, inner: &LoopStep, samples: 
         if target != Some(DType::Str) && !(dense(&moved.from) && dense(&moved.to)) {
             c.report(Rule::Loops, format!("carry {k} is not between dense views"));
         }
+        // What an iteration reads has the extents that it is said to have, not those of what was written.
+        let fixed = |v: &View| v.shape.iter().map(Dim::as_const).collect::<Option<Vec<i64>>>();
+        if let (Some(source), Some(target)) = (fixed(&moved.from), fixed(&moved.to))
+            && source != target
+        {
+            c.report(Rule::Loops, format!("carry {k} is between unequal extents"));
+        }
     }
     let targets: Vec<BufferId> = inner.carry.iter().map(|m| m.to.buffer).collect();
     expect_apart(c, inner.carry.iter().map(|m| m.from.buffer), targets);
