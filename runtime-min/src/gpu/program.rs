@@ -120,6 +120,34 @@ pub enum SizeOp {
     Select(Size, Size, Size),
 }
 
+impl SizeOp {
+    /// The values that it is computed from.
+    pub fn operands(&self) -> impl Iterator<Item = Size> {
+        let all = match *self {
+            SizeOp::Const(_)
+            | SizeOp::InputDim { .. }
+            | SizeOp::Slot(_)
+            | SizeOp::Multiprocessors
+            | SizeOp::Resident { .. } => [None, None, None],
+            SizeOp::Not(a) => [Some(a), None, None],
+            SizeOp::Add(a, b)
+            | SizeOp::Mul(a, b)
+            | SizeOp::FloorDiv(a, b)
+            | SizeOp::CeilDiv(a, b)
+            | SizeOp::Mod(a, b)
+            | SizeOp::Min(a, b)
+            | SizeOp::Max(a, b)
+            | SizeOp::Eq(a, b)
+            | SizeOp::Le(a, b)
+            | SizeOp::Divides(a, b)
+            | SizeOp::And(a, b)
+            | SizeOp::Or(a, b) => [Some(a), Some(b), None],
+            SizeOp::Select(a, b, c) => [Some(a), Some(b), Some(c)],
+        };
+        all.into_iter().flatten()
+    }
+}
+
 /// The range of a symbol that inputs give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {

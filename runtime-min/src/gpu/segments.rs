@@ -90,27 +90,12 @@ impl Segments {
 fn slots_of_sizes(program: &Program) -> Vec<BTreeSet<u32>> {
     let mut out: Vec<BTreeSet<u32>> = Vec::with_capacity(program.sizes.len());
     for op in program.sizes.iter() {
-        let of = |size: &Size| out.get(size.0 as usize).into_iter().flatten().copied();
-        out.push(match op {
-            SizeOp::Slot(slot) => BTreeSet::from([*slot]),
-            SizeOp::Const(_) | SizeOp::InputDim { .. } | SizeOp::Multiprocessors | SizeOp::Resident { .. } => {
-                BTreeSet::new()
-            }
-            SizeOp::Not(a) => of(a).collect(),
-            SizeOp::Select(a, b, c) => of(a).chain(of(b)).chain(of(c)).collect(),
-            SizeOp::Add(a, b)
-            | SizeOp::Mul(a, b)
-            | SizeOp::FloorDiv(a, b)
-            | SizeOp::CeilDiv(a, b)
-            | SizeOp::Mod(a, b)
-            | SizeOp::Min(a, b)
-            | SizeOp::Max(a, b)
-            | SizeOp::Eq(a, b)
-            | SizeOp::Le(a, b)
-            | SizeOp::Divides(a, b)
-            | SizeOp::And(a, b)
-            | SizeOp::Or(a, b) => of(a).chain(of(b)).collect(),
-        });
+        let of = |size: Size| out.get(size.0 as usize).into_iter().flatten().copied();
+        let mut slots: BTreeSet<u32> = op.operands().flat_map(of).collect();
+        if let SizeOp::Slot(slot) = op {
+            slots.insert(*slot);
+        }
+        out.push(slots);
     }
     out
 }

@@ -79,9 +79,7 @@ impl Check<'_> {
         self.need(program.prepared as usize <= program.sizes.len(), "more prepared sizes than sizes");
         for (k, op) in program.sizes.iter().enumerate() {
             self.at("sizes", k);
-            let earlier = |check: &mut Self, list: &[Size]| {
-                list.iter().for_each(|s| check.need(s.0 < k as u32, "uses a value that comes later"));
-            };
+            op.operands().for_each(|s| self.need(s.0 < k as u32, "uses a value that comes later"));
             match *op {
                 SizeOp::Const(_) | SizeOp::Multiprocessors => {}
                 SizeOp::InputDim { input, axis } => {
@@ -93,20 +91,20 @@ impl Check<'_> {
                     self.need(k as u32 >= program.prepared, "a slot among the prepared sizes");
                 }
                 SizeOp::Resident { kernel } => self.index("kernel", kernel, program.kernels.len()),
-                SizeOp::Not(a) => earlier(self, &[a]),
-                SizeOp::Select(a, b, c) => earlier(self, &[a, b, c]),
-                SizeOp::Add(a, b)
-                | SizeOp::Mul(a, b)
-                | SizeOp::FloorDiv(a, b)
-                | SizeOp::CeilDiv(a, b)
-                | SizeOp::Mod(a, b)
-                | SizeOp::Min(a, b)
-                | SizeOp::Max(a, b)
-                | SizeOp::Eq(a, b)
-                | SizeOp::Le(a, b)
-                | SizeOp::Divides(a, b)
-                | SizeOp::And(a, b)
-                | SizeOp::Or(a, b) => earlier(self, &[a, b]),
+                SizeOp::Not(_)
+                | SizeOp::Select(..)
+                | SizeOp::Add(..)
+                | SizeOp::Mul(..)
+                | SizeOp::FloorDiv(..)
+                | SizeOp::CeilDiv(..)
+                | SizeOp::Mod(..)
+                | SizeOp::Min(..)
+                | SizeOp::Max(..)
+                | SizeOp::Eq(..)
+                | SizeOp::Le(..)
+                | SizeOp::Divides(..)
+                | SizeOp::And(..)
+                | SizeOp::Or(..) => {}
             }
         }
     }
