@@ -1,12 +1,17 @@
 //! All text files: no absolute paths, no hosts of package registries; the README's commands; sizes of examples.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
 use tidy::{File, Manifest, check, files, manifests, root};
 
 /// Largest file of an example.
 const EXAMPLE_BYTES: usize = 500_000;
 
-/// Files that name registries because tools write them so.
-const MACHINE_WRITTEN: [&str; 2] = ["Cargo.lock", "examples/build-script/Cargo.lock"];
+/// Files that name registries because cargo writes them so.
+fn is_machine_written(path: &str) -> bool {
+    path == "Cargo.lock" || path.starts_with("examples/") && path.ends_with("/Cargo.lock")
+}
 
 /// Where the options of the command line stand.
 const DRIVER: [&str; 3] =
@@ -21,7 +26,7 @@ fn lines_with(found: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let mut out = Vec::new();
     for file in files() {
         let Some(text) = file.text() else { continue };
-        if MACHINE_WRITTEN.contains(&file.path.as_str()) {
+        if is_machine_written(&file.path) {
             continue;
         }
         let hits = text.lines().enumerate().filter_map(|(k, line)| Some((k, found(line)?)));
@@ -176,4 +181,40 @@ fn examples_are_small() {
     let large = files().into_iter().filter(|f| f.path.starts_with("examples/") && f.bytes.len() > EXAMPLE_BYTES);
     let wrong: Vec<String> = large.map(|f| format!("{}: {} bytes", f.path, f.bytes.len())).collect();
     check(&wrong, "files of examples that are too large");
+}
+
+#[test]
+fn examples_agree_on_packages() {
+    let mut pins: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for file in files().into_iter().filter(|f| f.path.starts_with("examples/") && f.path.ends_with("/requirements.txt")) {
+        for line in file.text().unwrap_or_default().lines() {
+            match line.split_once("==") {
+                Some((name, version)) => _ = pins.entry(name.to_string()).or_default().insert(version.to_string()),
+                None => wrong.push(format!("{}: {line} has no version", file.path)),
+            }
+        }
+    }
+    wrong.extend(pins.iter().filter(|(_, versions)| versions.len() > 1).map(|(name, versions)| format!("{name}: {versions:?}")));
+    check(&wrong, "Python packages of examples, which share an environment");
+}
+
+#[test]
+#[cfg(unix)]
+fn scripts_of_examples_parse() {
+    let mut wrong = Vec::new();
+    for file in files().into_iter().filter(|f| f.path.starts_with("examples/")) {
+        let (program, arguments): (&str, &[&str]) = match file.path.rsplit_once('.') {
+            Some((_, "sh")) => ("bash", &["-n"]),
+            Some((_, "py")) => ("python3", &["-c", "import ast, sys; ast.parse(open(sys.argv[1]).read())"]),
+            _ => continue,
+        };
+        let output = Command::new(program).args(arguments).arg(root().join(&file.path)).output();
+        let parses = output.as_ref().is_ok_and(|o| o.status.success());
+        (!parses).then(|| wrong.push(format!("{}: {output:?}", file.path)));
+        if file.path.ends_with("/run.sh") && !is_executable(&file.path) {
+            wrong.push(format!("{} is not executable", file.path));
+        }
+    }
+    check(&wrong, "scripts of examples that do not parse");
 }
