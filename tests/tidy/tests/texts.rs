@@ -187,7 +187,8 @@ fn examples_are_small() {
 fn examples_agree_on_packages() {
     let mut pins: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut wrong = Vec::new();
-    for file in files().into_iter().filter(|f| f.path.starts_with("examples/") && f.path.ends_with("/requirements.txt")) {
+    for file in files().into_iter().filter(|f| f.path.starts_with("examples/") && f.path.ends_with("/requirements.txt"))
+    {
         for line in file.text().unwrap_or_default().lines() {
             match line.split_once("==") {
                 Some((name, version)) => _ = pins.entry(name.to_string()).or_default().insert(version.to_string()),
@@ -195,7 +196,9 @@ fn examples_agree_on_packages() {
             }
         }
     }
-    wrong.extend(pins.iter().filter(|(_, versions)| versions.len() > 1).map(|(name, versions)| format!("{name}: {versions:?}")));
+    wrong.extend(
+        pins.iter().filter(|(_, versions)| versions.len() > 1).map(|(name, versions)| format!("{name}: {versions:?}")),
+    );
     check(&wrong, "Python packages of examples, which share an environment");
 }
 
