@@ -1,7 +1,7 @@
 //! Matrix product: `C[m, n] = Σ_k A[m, k] * B[k, n]`, f32.
 //!
 //! ```text
-//!            group of panels that fits the second-level cache
+//!            group of panels that fits the second-level cache beside the next
 //!          ┌────┬────┬────┬────┐
 //!          │ 16 │ 16 │ 16 │ 16 │  B, packed: [panel][K][16]
 //!          └────┴────┴────┴────┘
@@ -11,13 +11,14 @@
 //! ```
 //!
 //! K is not split: every output is one chain in the order of k, so no partial sums are kept and the result does not depend on
-//! M, on the tile, or on how a caller divides the work. B streams from the second-level cache at one or two lines for each k.
+//! M, on the tile, or on how a caller divides the work. B streams from the second-level cache at one or two lines for each k;
+//! while a group is multiplied, the next one is fetched there from memory, a few lines for every block of k.
 //! With few rows the tile turns wide (M = 1: 1 by 128), which makes a matrix-vector product a pure stream over B.
 //! Limits: k must be contiguous in blocks of 16; for other strides see [`pack_a`](super::pack::pack_a).
 //! Idea: Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008, less the packing of A.
 
 use super::isa::Isa;
-use super::micro::{Acc, MAX_ROWS, Micro, Run, deliver, group_panels};
+use super::micro::{Acc, MAX_ROWS, Micro, Run, deliver};
 use super::pack::{packed_b_len, span};
 use super::tile::{Store, Tile};
 use super::{BLOCK, KernelError, need};
@@ -79,17 +80,19 @@ pub fn gemm_part(
 
     let micro = Micro::of(isa);
     let panel = g.k * BLOCK;
-    let group = group_panels(panel);
+    let group = (GROUP_BYTES / panel.max(1).saturating_mul(size_of::<f32>())).max(2) & !1;
     let mut acc = Acc::new();
     for first in panels.clone().step_by(group) {
         let end = panels.end.min(first + group);
         let (mut m, last) = (rows.start, rows.end);
+        let mut ahead = Ahead::of(g, last - m, micro.rows, end - first, end..panels.end.min(end + group));
         while m < last {
             let rows = micro.next_rows(last - m);
-            let run = rows_run(g, m, rows);
+            let mut run = rows_run(g, m, rows);
             let mut p = first;
             while p < end {
                 let (np, function) = micro.tile(rows, end - p);
+                ahead.give(&mut run);
                 // SAFETY: `need` proved that all of A and B lies inside the slices; `Isa` proves the level; rows <= micro.rows.
                 unsafe { function(&[run], g.b.as_ptr().add(p * panel), panel, &mut acc, true) };
                 let c = p * BLOCK;
@@ -102,6 +105,38 @@ pub fn gemm_part(
         }
     }
     Ok(())
+}
+
+/// Bytes of B that all rows pass over.
+const GROUP_BYTES: usize = 1 << 18;
+/// Most lines that a block of k fetches.
+const MAX_LINES: usize = 8;
+
+/// The next group of panels, fetched while one is multiplied.
+struct Ahead {
+    from: *const f32,
+    /// Lines left.
+    left: usize,
+    /// Lines for every block of k.
+    each: usize,
+}
+
+impl Ahead {
+    /// `next` are the panels to fetch while `rows` rows pass over `panels` others. One tile of rows has no time for it.
+    fn of(g: &Gemm, rows: usize, tile_rows: usize, panels: usize, next: Range<usize>) -> Self {
+        let (blocks, tiles) = (g.k / BLOCK, rows.div_ceil(tile_rows));
+        let left = if tiles < 2 { 0 } else { next.len() * g.k };
+        let each = left.div_ceil((blocks * tiles * panels.div_ceil(2)).max(1)).min(MAX_LINES);
+        Self { from: g.b.as_ptr().wrapping_add(next.start * g.k * BLOCK), left, each }
+    }
+
+    /// What the next tile fetches.
+    fn give(&mut self, run: &mut Run) {
+        let lines = (run.blocks * self.each).min(self.left);
+        (run.ahead, run.lines) = (self.from, lines.checked_div(run.blocks).unwrap_or(0));
+        self.from = self.from.wrapping_add(lines * BLOCK);
+        self.left -= lines;
+    }
 }
 
 /// All of k for rows `m .. m + rows`.

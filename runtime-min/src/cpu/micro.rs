@@ -42,11 +42,22 @@ pub(super) struct Run {
     pub blocks: usize,
     /// Values of k after the last whole block.
     pub tail: usize,
+    /// What later tiles read, and how many lines of it each block of k brings into the second-level cache.
+    pub ahead: *const f32,
+    /// See `ahead`; 0 where nothing follows.
+    pub lines: usize,
 }
 
 impl Run {
-    pub(super) const EMPTY: Run =
-        Run { rows: [core::ptr::null(); MAX_ROWS], strides: [0; MAX_ROWS], b: 0, blocks: 0, tail: 0 };
+    pub(super) const EMPTY: Run = Run {
+        rows: [core::ptr::null(); MAX_ROWS],
+        strides: [0; MAX_ROWS],
+        b: 0,
+        blocks: 0,
+        tail: 0,
+        ahead: core::ptr::null(),
+        lines: 0,
+    };
 }
 
 /// Accumulators in memory: `[row][panel][16]`.

@@ -62,7 +62,12 @@ unsafe fn accumulate<const MR: usize, const NP: usize>(
         }
         // SAFETY: the caller promises that the run lies inside the panel.
         let mut bp = unsafe { b.add(run.b) };
+        let mut ahead = run.ahead;
         for _ in 0..run.blocks {
+            for _ in 0..run.lines {
+                _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+                ahead = ahead.wrapping_add(BLOCK);
+            }
             for quarter in 0..4 {
                 for kk in 0..4 {
                     // SAFETY: the caller promises 16 readable values for each row and 16 lines of B for each block.
