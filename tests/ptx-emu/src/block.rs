@@ -2,7 +2,8 @@
 //! and the marks of the asynchronous proxy exist only where they are asked for.
 
 use crate::fault::FaultKind;
-use crate::race::{Shadow, View};
+use crate::race::View;
+use crate::stamps::Stamps;
 
 /// The byte was written.
 pub(crate) const WRITTEN: u8 = 1;
@@ -18,8 +19,7 @@ const CHUNK: usize = 16;
 pub(crate) struct Block {
     pub data: Vec<u8>,
     pub state: Vec<u8>,
-    /// Stamps of the last accesses, by byte; empty without race detection.
-    pub shadow: Vec<Shadow>,
+    pub stamps: Stamps,
     /// Thread and fence count of the last generic write, by word; empty where nothing reads asynchronously.
     pub writer: Vec<u32>,
     /// In-flight asynchronous reads, by chunk; empty until there is one.
@@ -69,30 +69,19 @@ impl Block {
     pub fn reads(&mut self, at: usize, bytes: usize, view: Option<&View>) -> Option<Wrong> {
         let state = self.state.get(at..at + bytes).unwrap_or(&[]);
         let mut wrong = None;
-        let all = match state {
-            [a, b, c, d] => u32::from_le_bytes([*a, *b, *c, *d]) == u32::from_le_bytes([WRITTEN; 4]),
+        let all = match bytes {
+            4 => state == [WRITTEN; 4],
+            16 => state == [WRITTEN; 16],
             _ => state.iter().all(|s| *s == WRITTEN),
         };
         if !all {
             let k = state.iter().position(|s| *s != WRITTEN).unwrap_or(0);
             wrong = Some(Wrong { kind: state_fault(state[k]), at: at + k, other: 0 });
         }
-        if let (Some(view), false) = (view, self.shadow.is_empty()) {
-            // Bytes of one access mostly have one history.
-            let mut last: Option<(Shadow, Shadow)> = None;
-            for (k, shadow) in self.shadow[at..at + bytes].iter_mut().enumerate() {
-                if let Some((old, new)) = last
-                    && old == *shadow
-                {
-                    *shadow = new;
-                    continue;
-                }
-                let old = *shadow;
-                if let Some(other) = shadow.read(view) {
-                    wrong = wrong.or(Some(Wrong { kind: FaultKind::Race, at: at + k, other }));
-                }
-                last = Some((old, *shadow));
-            }
+        if let (Some(view), false) = (view, self.stamps.is_empty())
+            && let Some((at, other)) = self.stamps.read(at, bytes, view)
+        {
+            wrong = wrong.or(Some(Wrong { kind: FaultKind::Race, at, other }));
         }
         wrong
     }
@@ -101,7 +90,9 @@ impl Block {
     #[inline]
     pub fn writes(&mut self, at: usize, bytes: usize, value: u64, view: Option<&View>) -> Option<Wrong> {
         let mut wrong = None;
-        if let Some(state) = self.state.get_mut(at..at + bytes) {
+        if let Some(state) = self.state.get_mut(at..at + bytes)
+            && *state != [WRITTEN; 4]
+        {
             for (k, s) in state.iter_mut().enumerate() {
                 if *s > WRITTEN {
                     wrong = Some(Wrong { kind: state_fault(*s), at: at + k, other: 0 });
@@ -112,20 +103,11 @@ impl Block {
         if self.busy_total > 0 && (at / CHUNK..=(at + bytes - 1) / CHUNK).any(|c| self.busy[c] > 0) {
             wrong = Some(Wrong { kind: FaultKind::MissingWait, at, other: 0 });
         }
-        if let (Some(view), false) = (view, self.shadow.is_empty()) {
-            let new = value.to_le_bytes();
-            let mut last: Option<Shadow> = None;
-            for (k, new) in new.iter().enumerate().take(bytes) {
-                let same = self.data[at + k] == *new;
-                // Differing bytes are checked one by one, so that an equal one cannot hide them.
-                if last == Some(self.shadow[at + k]) {
-                    self.shadow[at + k] = self.shadow[at];
-                    continue;
-                }
-                last = (!same).then(|| self.shadow[at + k]);
-                if let Some(other) = self.shadow[at + k].write(view, same) {
-                    wrong = wrong.or(Some(Wrong { kind: FaultKind::Race, at: at + k, other }));
-                }
+        if let (Some(view), false) = (view, self.stamps.is_empty()) {
+            let (new, data) = (value.to_le_bytes(), &self.data);
+            let same = |k: usize| data[k] == new[k - at];
+            if let Some((at, other)) = self.stamps.write(at, bytes, view, same) {
+                wrong = wrong.or(Some(Wrong { kind: FaultKind::Race, at, other }));
             }
         }
         wrong
@@ -159,7 +141,7 @@ impl Block {
     }
 
     /// An asynchronous copy to a range begins.
-    pub fn expect(&mut self, at: usize, bytes: usize) -> Option<Wrong> {
+    pub fn expect(&mut self, at: usize, bytes: usize, view: Option<&View>) -> Option<Wrong> {
         let found = self.state.get_mut(at..at + bytes)?;
         let mut wrong = None;
         for (k, s) in found.iter_mut().enumerate() {
@@ -170,6 +152,11 @@ impl Block {
         }
         if self.busy_total > 0 && (at / CHUNK..=(at + bytes - 1) / CHUNK).any(|c| self.busy[c] > 0) {
             wrong = Some(Wrong { kind: FaultKind::MissingWait, at, other: 0 });
+        }
+        if let (Some(view), false) = (view, self.stamps.is_empty())
+            && let Some((at, other)) = self.stamps.write(at, bytes, view, |_| false)
+        {
+            wrong = wrong.or(Some(Wrong { kind: FaultKind::Race, at, other }));
         }
         wrong
     }
@@ -184,8 +171,8 @@ impl Block {
         for s in &mut self.state[at..end] {
             *s = (*s & !ARRIVING) | WRITTEN;
         }
-        if let (Some(view), false) = (view, self.shadow.is_empty()) {
-            self.shadow[at..end].iter_mut().for_each(|s| s.set_write(view));
+        if let (Some(view), false) = (view, self.stamps.is_empty()) {
+            self.stamps.set_write(at, bytes.len(), view);
         }
         if !self.writer.is_empty() && !bytes.is_empty() {
             self.writer[at / 4..=(end - 1) / 4].fill(0);

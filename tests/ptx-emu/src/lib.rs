@@ -52,6 +52,7 @@ mod probe;
 mod race;
 mod raw;
 mod report;
+mod stamps;
 mod tensor_map;
 mod types;
 mod warp;

@@ -13,7 +13,7 @@ use crate::exec::mbarrier::Object;
 use crate::fault::{Fault, FaultKind};
 use crate::memory::Global;
 use crate::module::{Entry, Module};
-use crate::race::{Clock, Knowledge, Shadow};
+use crate::race::{Clock, Knowledge};
 use crate::warp::{Lanes, Uniform, Warp, lanes};
 
 /// Instructions of a warp before another gets its turn.
@@ -168,7 +168,7 @@ impl<'m> Machine<'m> {
             });
             let mut block = Block::new(shared as usize, 0);
             if self.options.races {
-                block.shadow = vec![Shadow::default(); shared as usize];
+                block.stamps.reset(shared as usize);
             }
             if self.entry.async_proxy {
                 block.writer = vec![0; (shared as usize).div_ceil(4)];

@@ -4,14 +4,13 @@ use std::cell::Cell;
 use std::fmt;
 
 use crate::block::{Block, WRITTEN};
-use crate::race::Shadow;
 
 const FIRST: u64 = 0x10_0000_0000;
 const ALIGN: u64 = 512;
 /// Unmapped bytes between two allocations, beside the size of the first: addresses are free.
 const RED_ZONE: u64 = 1 << 20;
 
-/// Largest allocation whose bytes get stamps: they take 24 bytes each.
+/// Largest allocation whose bytes get stamps: a word's take 28 bytes.
 const RACES: u64 = 8 << 20;
 
 /// One allocation.
@@ -21,7 +20,7 @@ pub(crate) struct Allocation {
     pub size: u64,
     pub freed: bool,
     pub block: Block,
-    /// The launch that the shadow belongs to.
+    /// The launch that the stamps belong to.
     launch: u64,
 }
 
@@ -96,8 +95,7 @@ impl Global {
         let allocation = &mut self.list[k];
         if races && allocation.launch != launch && allocation.size <= RACES {
             allocation.launch = launch;
-            allocation.block.shadow.clear();
-            allocation.block.shadow.resize(allocation.size as usize, Shadow::default());
+            allocation.block.stamps.reset(allocation.size as usize);
         }
         allocation
     }

@@ -55,15 +55,7 @@ impl Machine<'_> {
             let view = View { clock: &warp.clock, lane: lane as u32, strong: false };
             let view = self.options.races.then_some(view);
             let block = &mut self.ctas[self.cta].shared;
-            let mut wrong = block.expect(target, *size as usize);
-            if let (Some(view), false) = (&view, block.shadow.is_empty()) {
-                for k in target..target + *size as usize {
-                    if let Some(other) = block.shadow[k].write(view, false) {
-                        wrong =
-                            wrong.or(Some(crate::block::Wrong { kind: crate::fault::FaultKind::Race, at: k, other }));
-                    }
-                }
-            }
+            let wrong = block.expect(target, *size as usize, view.as_ref());
             if let Some(wrong) = wrong {
                 self.wrong(warp, lane, line, targets[lane], target, wrong);
             }

@@ -154,9 +154,9 @@ impl Machine<'_> {
         }
         if self.options.races {
             let view = View { clock: &warp.clock, lane: lane as u32, strong: true };
-            let shadow = &mut self.ctas[at.0].shared.shadow[at.1 as usize];
-            if let Some(other) = shadow.read(&view) {
-                let wrong = crate::block::Wrong { kind: FaultKind::Race, at: at.1 as usize, other };
+            let stamps = &mut self.ctas[at.0].shared.stamps;
+            if let Some((byte, other)) = stamps.read(at.1 as usize, 4, &view) {
+                let wrong = crate::block::Wrong { kind: FaultKind::Race, at: byte, other };
                 self.wrong(warp, lane, line, address, at.1 as usize, wrong);
             }
         }

@@ -16,14 +16,7 @@ impl Machine<'_> {
         let view = View { clock: &warp.clock, lane: lane as u32, strong: false };
         let view = self.options.races.then_some(view);
         let Some(block) = self.block(place) else { return };
-        let mut wrong = block.expect(at, bytes);
-        if let (Some(view), false) = (&view, block.shadow.is_empty()) {
-            for k in at..at + bytes {
-                if let Some(other) = block.shadow[k].write(view, false) {
-                    wrong = wrong.or(Some(crate::block::Wrong { kind: FaultKind::Race, at: k, other }));
-                }
-            }
-        }
+        let wrong = block.expect(at, bytes, view.as_ref());
         if let Some(wrong) = wrong {
             self.wrong(warp, lane, line, at as u64, at, wrong);
         }

@@ -41,7 +41,7 @@ pub(super) fn f32(f: F, mode: &Mode, a: &Lanes, b: &Lanes, c: &Lanes) -> Lanes {
         F::Add => std::array::from_fn(|l| finish(read(a[l]) + read(b[l]), mode)),
         F::Sub => std::array::from_fn(|l| finish(read(a[l]) - read(b[l]), mode)),
         F::Mul => std::array::from_fn(|l| finish(read(a[l]) * read(b[l]), mode)),
-        F::Fma => std::array::from_fn(|l| finish(read(a[l]).mul_add(read(b[l]), read(c[l])), mode)),
+        F::Fma => fused(mode, a, b, c),
         F::Min | F::Max | F::MinNan | F::MaxNan => {
             std::array::from_fn(|l| finish(extremum(f, f64::from(read(a[l])), f64::from(read(b[l]))) as f32, mode))
         }
@@ -78,6 +78,27 @@ pub(super) fn f32(f: F, mode: &Mode, a: &Lanes, b: &Lanes, c: &Lanes) -> Lanes {
         // The decoder refuses everything else.
         _ => [0; 32],
     }
+}
+
+/// Fused multiply-add without a call for each lane: the product is exact in f64, and rounding the sum twice is rounding it once
+/// but where the first result lies half way between two neighbours, or is too small to have all bits.
+fn fused(mode: &Mode, a: &Lanes, b: &Lanes, c: &Lanes) -> Lanes {
+    const BELOW: u64 = (1 << 29) - 1;
+    const HALF: u64 = 1 << 28;
+    let mut out = [0; 32];
+    let mut doubtful = mode.ftz | mode.sat;
+    let read = |v: u64| f64::from(f32::from_bits(v as u32));
+    for l in 0..32 {
+        let sum = read(a[l]) * read(b[l]) + read(c[l]);
+        doubtful |= (sum.to_bits() & BELOW == HALF) | ((sum != 0.0) & (sum.abs() < f64::from(f32::MIN_POSITIVE)));
+        let rounded = sum as f32;
+        out[l] = u64::from(if rounded.is_nan() { NAN32 } else { rounded.to_bits() });
+    }
+    if doubtful {
+        let read = |v: u64| flush(f32::from_bits(v as u32), mode.ftz);
+        return std::array::from_fn(|l| finish(read(a[l]).mul_add(read(b[l]), read(c[l])), mode));
+    }
+    out
 }
 
 fn exp2(x: f64) -> f64 {
@@ -244,4 +265,43 @@ pub(super) fn classes(class: u8, ty: Ty, a: &Lanes) -> u32 {
         }
     };
     (0..32).fold(0, |m, l| m | u32::from(holds(a[l])) << l)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One rounding, on bits of every kind: random ones, sums half way between two floats, tiny and huge ones, infinities, NaN.
+    #[test]
+    fn fused_rounds_once() {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 32) as u32
+        };
+        let small = |bits: u32| ((bits % 4097) as f32 - 2048.0) * (bits >> 28) as f32;
+        let special =
+            [0u32, 1 << 31, 1, 0x0080_0000, 0x3f80_0001, 0x4b80_0000, 0x7f7f_ffff, 0x7f80_0000, 0xff80_0000, NAN32];
+        for round in 0..4000 {
+            let mut operand = |of: u32| -> Lanes {
+                std::array::from_fn(|_| {
+                    let bits = next();
+                    u64::from(match (round + of) % 4 {
+                        0 => bits,
+                        1 => small(bits).to_bits(),
+                        2 => bits & 0x007f_ffff | (bits >> 24 & 3 | 0x7c) << 23,
+                        _ => special[(bits % 10) as usize],
+                    })
+                })
+            };
+            let (a, b, c) = (operand(0), operand(round / 4), operand(round / 16));
+            let found = fused(&Mode::default(), &a, &b, &c);
+            for l in 0..32 {
+                let read = |v: u64| f32::from_bits(v as u32);
+                let exact = read(a[l]).mul_add(read(b[l]), read(c[l]));
+                let wanted = if exact.is_nan() { NAN32 } else { exact.to_bits() };
+                assert_eq!(found[l], u64::from(wanted), "{:#x} {:#x} {:#x}", a[l], b[l], c[l]);
+            }
+        }
+    }
 }

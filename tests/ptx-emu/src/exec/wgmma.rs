@@ -273,7 +273,13 @@ fn tile<'d>(
     mut put: impl FnMut(u32, u32, f64),
 ) {
     let per = (16 / width) as u32;
-    let value = |bytes: &[u8]| numbers.value(bytes.iter().rev().fold(0, |v, b| v << 8 | u64::from(*b)));
+    let value = |bytes: &[u8]| {
+        numbers.value(match bytes {
+            [a, b] => u64::from(u16::from_le_bytes([*a, *b])),
+            [a, b, c, d] => u64::from(u32::from_le_bytes([*a, *b, *c, *d])),
+            _ => bytes.iter().rev().fold(0, |v, b| v << 8 | u64::from(*b)),
+        })
+    };
     if transposed {
         for k in 0..columns {
             for c in first / 8..(first + rows) / 8 {
