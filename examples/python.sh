@@ -13,12 +13,15 @@ install() { "$python" -m pip install --quiet --disable-pip-version-check "$@" >&
 # PyTorch's own index has builds without CUDA, which are a tenth of the size; where it is out of reach, the usual build does as well.
 cpu_builds=https://download.pytorch.org/whl/cpu
 reachable() { "$python" -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' "$1" 2>/dev/null; }
-if [ "$(uname -s)" = Linux ] && grep -q '^torch==' "$requirements" && ! "$python" -m pip show --quiet torch 2>/dev/null; then
+missing=()
+while read -r package; do
+    "$python" -m pip show --quiet "${package%%==*}" 2>/dev/null || missing+=("$package")
+done < <(grep '^torch' "$requirements" || true)
+if [ "$(uname -s)" = Linux ] && [ ${#missing[@]} -gt 0 ]; then
     if reachable "$cpu_builds/torch/"; then
-        # shellcheck disable=SC2046
-        install --index-url "$cpu_builds" $(grep '^torch' "$requirements")
+        install --index-url "$cpu_builds" "${missing[@]}"
     else
-        echo "python.sh: $cpu_builds is out of reach; PyTorch's usual build takes 5 GB" >&2
+        echo "python.sh: $cpu_builds is out of reach; PyTorch's usual build takes 6 GB" >&2
     fi
 fi
 install --requirement "$requirements"
