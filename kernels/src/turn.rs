@@ -30,7 +30,8 @@ impl Turn {
         warps * GROUP * self.pitch() * 4
     }
 
-    /// Stores sums, 16 rows at a time; `corner` is the first row and column of the warp's part of the tile at `(row, column)`.
+    /// Stores sums, 16 rows at a time; `corner` is the first row and column of the warp's part of the tile at `(row, column)`. All
+    /// threads must have met since shared memory was last read.
     pub fn store(
         &self,
         b: &mut Builder,
@@ -57,7 +58,9 @@ impl Turn {
         let within = from_vector.mul(b, finish.vector());
         let column = column.add(b, across).add(b, within);
         for (g, group) in (0_u32..).zip(sums) {
-            b.warp_barrier();
+            if g > 0 {
+                b.warp_barrier();
+            }
             for (n, four) in (0_i64..).zip(group) {
                 for (half, pair) in (0_i64..).zip(four.chunks(2)) {
                     b.st_vector(Space::Shared, Type::F32, (into, n * 32 + half * 8 * i64::from(pitch)), pair);

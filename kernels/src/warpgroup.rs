@@ -97,7 +97,7 @@ impl Groups {
     }
 
     /// Adds up `count` tiles (none if that is 0 or negative). `fills` are A's and B's, at the first of them; `base` is the address
-    /// of the shared memory. The sums are those of [`crate::fragment`], groups of rows [`ROWS`] apart.
+    /// of the shared memory, from which nothing is read any more. The sums are those of [`crate::fragment`], groups of rows [`ROWS`] apart.
     pub fn run(
         &self,
         b: &mut Builder,
@@ -139,11 +139,13 @@ impl Groups {
         let again = b.setp(Cmp::Gt, Type::S32, left_over, 0_i32);
         b.bra_if(again, head);
         b.place(done);
-        b.emit(Form::new(Op::WgmmaWait, ()), [0_u32.into()]);
-        b.cp_async_wait(0);
+        if self.lag > 0 {
+            b.emit(Form::new(Op::WgmmaWait, ()), [0_u32.into()]);
+        }
         b.barrier();
         sums
     }
+
     /// Low halves of the descriptors of the group's rows of A and columns of B in the first slot.
     fn descriptors(&self, b: &mut Builder, thread: Reg, base: Reg) -> [Val; 2] {
         let group = Val::Reg(thread).shr(b, THREADS.trailing_zeros());

@@ -149,6 +149,9 @@ fn offsets(w: &mut Writer, ctx: Ctx<'_>, ctas: &Dim, bound: &Dim, count: &Port) 
         let all = w.ix_from32(Ix::Wide, all);
         let more = w.m.int2(IntOp::Add, Int::U64, found, all);
         w.set(found, more);
+        if ctas.as_const().is_none_or(|ctas| ctas > i64::from(WALKERS)) {
+            w.barrier();
+        }
         Ok(())
     })?;
     let most = w.size(Ix::Wide, bound);

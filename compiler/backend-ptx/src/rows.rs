@@ -246,9 +246,7 @@ fn single(
         let share = Share { points: 1, lanes: THREADS, vector, rows: true, parts: 1 };
         steps_by_lanes(w, stage, outer, &states, thread, share)?;
         combine(w, &states, share, thread)?;
-        for state in &states {
-            broadcast(w, state, thread)?;
-        }
+        broadcast(w, &states, thread)?;
     }
     let accs = states.iter().map(|s| s.finish(w)).collect::<Result<Vec<_>, _>>()?;
     let mut point = Point::new(stage, with_steps(w, stage, outer, None));

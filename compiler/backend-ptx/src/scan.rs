@@ -6,8 +6,8 @@ use ptx_expr::{Int, IntOp, Relation, Width};
 use crate::index::Ix;
 use crate::writer::{V, Writer};
 
-/// The sum of the numbers (32 bits) of the threads before this one, and of all. Threads: a multiple of 32, at most 1024. Ends with a
-/// barrier, so that it can be called again.
+/// The sum of the numbers (32 bits) of the threads before this one, and of all. Threads: a multiple of 32, at most 1024. In a loop a
+/// barrier must follow, before the next turn writes the sums of warps.
 pub fn exclusive(w: &mut Writer, value: V, threads: u32) -> (V, V) {
     let thread = w.thread();
     let (five, mask) = (w.m.u32(5), w.m.u32(31));
@@ -41,7 +41,6 @@ pub fn exclusive(w: &mut Writer, value: V, threads: u32) -> (V, V) {
     let before = w.m.select(Width::B32, first, zero, before);
     let own = w.m.int2(IntOp::Sub, Int::U32, inclusive, value);
     let sum = w.m.int2(IntOp::Add, Int::U32, before, own);
-    w.barrier();
     (sum, all)
 }
 

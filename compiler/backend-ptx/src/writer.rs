@@ -214,6 +214,14 @@ impl Writer {
         self.shared_base(variable)
     }
 
+    /// The same for whoever writes first: a barrier stands before every use but the kernel's first.
+    pub fn free_scratch(&mut self) -> V {
+        if self.scratch.is_some() {
+            self.barrier();
+        }
+        self.scratch()
+    }
+
     /// The address of a variable. It is moved where it is asked for, as that may be inside a block.
     fn shared_base(&mut self, variable: ptx::Variable) -> V {
         let reg = self.m.builder.mov(Type::U32, variable);

@@ -47,7 +47,7 @@ pub fn load<C>(
 }
 
 /// What an engine is made of: a plan as a program, and its weights.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Loadable {
     pub lowered: Lowered,
     pub weights: WeightTable,

@@ -16,7 +16,7 @@ use crate::error::EmitError;
 use crate::slots::Slot;
 
 /// Weights with their places in the file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct WeightTable {
     slots: Vec<Slot>,
     known: BTreeMap<Hash, usize>,
@@ -29,7 +29,7 @@ pub struct WeightTable {
 }
 
 /// What is made at load time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Repeated {
     /// Distinct lines.
     lines: Vec<[u8; LINE]>,

@@ -248,7 +248,6 @@ impl<F: Fill> Run<'_, F> {
         let again = b.setp(Cmp::Gt, Type::S32, left, 0_i32);
         b.bra_if(again, head);
         b.place(done);
-        b.cp_async_wait(0);
         b.barrier();
         let inverses = rows.map(|(_, row)| row.inverse(b, 4));
         let mut results: Vec<Vec<Reg>> = Vec::new();

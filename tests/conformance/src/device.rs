@@ -7,13 +7,15 @@ use graph::graph::Model;
 use onnx2crate::gpu::{Gpu, GpuCode};
 use onnx2crate::in_process::{self, Loadable};
 use plan::plan::Plan;
+use plan::tuning::{Question, Tuning};
 use ptx::Sm;
 use runtime_min::gpu::driver::DriverTable;
 use runtime_min::gpu::options::EngineOptions;
+use runtime_min::gpu::program::Action;
 use runtime_min::stand_in::{Script, StandIn};
 
 /// A model made ready for an architecture.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ready {
     pub sm: Sm,
     /// Whether kernel families took what they can.
@@ -28,6 +30,23 @@ pub fn prepare(model: &Model, sm: Sm, families: bool) -> Result<Ready, String> {
     let gpu = Gpu { sm };
     let plan = if families { gpu.plan(model) } else { gpu.plan_generic(model) };
     Ok(Ready { families, ..lower(&plan.map_err(|e| format!("plan: {e}"))?, sm)? })
+}
+
+/// Plans a model for an architecture with the kernel families, each claim in the variant of a name where its family is named.
+pub fn prepare_in(model: &Model, sm: Sm, variants: &[(&str, &str)]) -> Result<Ready, String> {
+    let named = |question: &Question| {
+        let found = variants.iter().find(|(family, _)| *family == question.family);
+        found.map(|(_, variant)| (*variant).to_string())
+    };
+    let planned = Gpu { sm }.plan_tuned(model, Tuning { choose: &named, variants: 0 });
+    let (plan, asked) = planned.map_err(|e| format!("plan: {e}"))?;
+    if let Some(refused) = asked.iter().find_map(|a| a.refused.as_ref()) {
+        return Err(format!("no variant {refused} of these: {asked:?}"));
+    }
+    if let Some((family, _)) = variants.iter().find(|(family, _)| asked.iter().all(|a| a.question.family != *family)) {
+        return Err(format!("nothing of family {family} in {asked:?}"));
+    }
+    lower(&plan, sm)
 }
 
 /// Writes the kernels of a plan.
@@ -70,6 +89,19 @@ impl Ready {
     pub fn set_kernel(&mut self, k: usize, ptx: String) {
         if let Some(module) = self.loadable.lowered.program.modules.to_mut().get_mut(k) {
             module.ptx = ptx.into();
+        }
+    }
+
+    /// The steps that are launches, by their numbers.
+    pub fn launches(&self) -> Vec<usize> {
+        let steps = self.loadable.lowered.program.steps.iter().enumerate();
+        steps.filter(|(_, s)| matches!(s.action, Action::Launch { .. })).map(|(k, _)| k).collect()
+    }
+
+    /// Leaves a step out.
+    pub fn drop_step(&mut self, step: usize) {
+        if let Some(step) = self.loadable.lowered.program.steps.to_mut().get_mut(step) {
+            step.action = Action::Let { values: Vec::new().into() };
         }
     }
 

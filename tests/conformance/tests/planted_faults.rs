@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 
 use conformance::compare::{Tolerance, outputs};
-use conformance::device::{self, Place};
-use conformance::planted::{Kind, planted};
+use conformance::device::{self, Place, Ready};
+use conformance::planted::{Kind, Planted, planted};
 use graph::builder::{BuildError, Builder};
 use graph::datum::Datum;
 use graph::dim::Dim;
 use graph::dtype::DType;
-use graph::expr::BinOp;
+use graph::expr::{BinOp, ExprId};
 use graph::graph::{Model, ValueId};
-use graph::node::Combiner;
+use graph::node::{Combiner, ScatterMode};
+use graph::region::activation::Activation;
+use graph::region::attention::{Attention, Labels};
 use graph::region::contract::Maths;
 use graph::region::conv::Conv;
+use graph::region::rnn::{self, Cell, Rnn};
 use graph::region::softmax::Softmax;
 use graph::region::window::Window;
 use graph::scalar::Scalar;
@@ -33,51 +36,124 @@ fn dims(shape: &[usize]) -> Vec<Dim> {
     shape.iter().map(|d| Dim::from(*d)).collect()
 }
 
+/// A model of some inputs, and those.
+type Case = (Model, Vec<Tensor>);
+
+fn model_of(inputs: Vec<Tensor>, build: impl FnOnce(&mut Builder, &[ValueId]) -> Result<ValueId, BuildError>) -> Case {
+    let mut b = Builder::new("model");
+    let values: Vec<ValueId> = inputs.iter().map(|t| b.input("x", Type::tensor(t.dtype(), dims(t.shape())))).collect();
+    let y = build(&mut b, &values).unwrap();
+    b.output(y);
+    (b.finish(), inputs)
+}
+
 /// A model of one input.
 fn model(
     dtype: DType,
     shape: &[usize],
     build: impl FnOnce(&mut Builder, ValueId) -> Result<ValueId, BuildError>,
-) -> (Model, Tensor) {
-    let mut b = Builder::new("model");
-    let x = b.input("x", Type::tensor(dtype, dims(shape)));
-    let y = build(&mut b, x).unwrap();
-    b.output(y);
-    (b.finish(), numbers(dtype, shape, 3))
+) -> Case {
+    model_of(vec![numbers(dtype, shape, 3)], |b, values| build(b, values[0]))
 }
 
 /// Faults of a kind that change nothing: what stands in the line, the one before and the one after, and the reason.
 type Harmless = (Kind, &'static str, &'static str);
 
-/// Products whose operands come through several stages of shared memory.
-const STAGED: &[Harmless] = &[
-    (
-        Kind::DroppedWait,
-        "K_DONE_1: | cp.async.wait_group 0;",
-        "groups past the last round are empty, the rounds waited for the others",
-    ),
-    (Kind::LooseWait, "K_DONE_1: | cp.async.wait_group 0;", "as above"),
-    (Kind::DroppedWait, "wgmma.wait_group.sync.aligned 0; | cp.async.wait_group 0;", "as above"),
-    (Kind::LooseWait, "wgmma.wait_group.sync.aligned 0; | cp.async.wait_group 0;", "as above"),
-    (
-        Kind::DroppedBarrier,
-        "| bar.warp.sync 0xFFFFFFFF; | st.shared",
-        "orders a round of results behind the one before, here is one round",
-    ),
-];
+/// What is planted where.
+struct Check {
+    ready: Ready,
+    inputs: Vec<Datum>,
+    expected: Vec<Datum>,
+    harmless: Vec<Harmless>,
+}
 
-/// Of those, the ones whose fragments are in registers before the last barrier of the rounds: nothing reads shared memory between that
-/// barrier and the one behind the rounds.
-const REGISTERS: &[Harmless] = &[
-    (Kind::DroppedBarrier, "cp.async.wait_group 0; | bar.sync 0;", "the last read stands before the last barrier"),
-    (Kind::DroppedBarrier, "K_DONE_1: | bar.sync 0;", "as above, without asynchronous copies"),
-];
+impl Check {
+    /// A case whose claims are in the variants of these names.
+    #[track_caller]
+    fn of((model, inputs): Case, sm: Sm, variants: &[(&str, &str)]) -> Check {
+        let ready = device::prepare_in(&model, sm, variants).unwrap();
+        let inputs: Vec<Datum> = inputs.into_iter().map(Datum::Tensor).collect();
+        let expected = graph::eval::model(&model, &inputs).unwrap();
+        let check = Check { ready, inputs, expected, harmless: Vec::new() };
+        assert_eq!(check.run(check.ready.clone()), Ok(()));
+        check
+    }
 
-/// Whether what follows a line touches no shared memory: a barrier there orders nothing.
-fn is_behind_shared_memory(text: &str, line: usize) -> bool {
-    let labels: Vec<&str> = text.lines().take(line).filter_map(|l| l.trim().strip_suffix(':')).collect();
-    let back = |l: &str| l.contains("bra ") && labels.iter().any(|label| l.contains(label));
-    !text.lines().skip(line).any(|l| l.contains(".shared") || back(l))
+    fn harmless(mut self, list: &[Harmless]) -> Check {
+        self.harmless.extend_from_slice(list);
+        self
+    }
+
+    /// Whether results are right and nothing is reported.
+    fn run(&self, ready: Ready) -> Result<(), String> {
+        let found = ready.run(Place::Emulator, &[self.inputs.as_slice()])?;
+        outputs(&found[0], &self.expected, Tolerance { relative: 4e-3, absolute: 4e-3 }).map(drop)
+    }
+
+    fn run_text(&self, k: usize, text: String) -> Result<(), String> {
+        let mut ready = self.ready.clone();
+        ready.set_kernel(k, text);
+        let found = self.run(ready);
+        let refused = found.as_ref().err().filter(|e| e.starts_with("load:"));
+        assert_eq!(refused, None, "a fault must be one of a program that runs");
+        found
+    }
+
+    /// Plants every fault of order, and leaves out every launch.
+    #[track_caller]
+    fn order(self) -> BTreeMap<Kind, usize> {
+        let counts = self.plant(|fault| Kind::ORDER.contains(&fault.kind));
+        let launches = self.ready.launches();
+        for step in &launches {
+            let mut ready = self.ready.clone();
+            ready.drop_step(*step);
+            assert!(self.run(ready).is_err(), "launch {step} of {launches:?} is left out, and nothing tells");
+        }
+        counts
+    }
+
+    /// Plants every fault of order, of which there must be some of each of these kinds.
+    #[track_caller]
+    fn order_with(self, kinds: &[Kind]) {
+        let counts = self.order();
+        kinds.iter().for_each(|kind| assert!(counts.contains_key(kind), "no {kind} among {counts:?}"));
+    }
+
+    /// Plants the faults that are wanted; yields how many of each kind were found.
+    #[track_caller]
+    fn plant(&self, wanted: impl Fn(&Planted) -> bool) -> BTreeMap<Kind, usize> {
+        let kernels: Vec<(String, String)> =
+            self.ready.kernels().map(|(n, t)| (n.to_string(), t.to_string())).collect();
+        let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
+        let (mut missed, mut unreached) = (Vec::new(), 0);
+        for (k, (name, text)) in kernels.iter().enumerate() {
+            for fault in planted(text).into_iter().filter(&wanted) {
+                if self.run_text(k, fault.text).is_err() {
+                    *counts.entry(fault.kind).or_default() += 1;
+                    continue;
+                }
+                let place = with_neighbours(text, fault.line);
+                if self.harmless.iter().any(|(kind, at, _)| *kind == fault.kind && place.contains(at)) {
+                    continue;
+                }
+                if fault.reached.is_some_and(|probe| self.run_text(k, probe).is_ok()) {
+                    unreached += 1;
+                    continue;
+                }
+                missed.push(format!("{name}: {}, line {}: {place}", fault.kind, fault.line));
+            }
+        }
+        println!("found {counts:?} in {} kernels, {unreached} without effect, {} missed", kernels.len(), missed.len());
+        if !missed.is_empty() {
+            let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+            let thread = std::thread::current().name().unwrap_or("kernels").replace("::", "_");
+            let file = folder.join(format!("{thread}.ptx"));
+            let texts: Vec<&str> = kernels.iter().map(|(_, text)| text.as_str()).collect();
+            std::fs::write(&file, texts.join("\n")).unwrap();
+            panic!("missed, in {}:\n{}", file.display(), missed.join("\n"));
+        }
+        counts
+    }
 }
 
 /// A line with its neighbours.
@@ -86,50 +162,8 @@ fn with_neighbours(text: &str, line: usize) -> String {
     lines.join(" | ")
 }
 
-/// Plants every fault of some kinds into every kernel.
-#[track_caller]
-fn check((model, input): (Model, Tensor), sm: Sm, kinds: &[Kind], harmless: &[&[Harmless]]) {
-    let harmless = harmless.concat();
-    let inputs = [Datum::Tensor(input)];
-    let expected = graph::eval::model(&model, &inputs).unwrap();
-    let tolerance = Tolerance { relative: 2e-2, absolute: 2e-2 };
-    let right = |k: usize, text: Option<String>| -> Result<(), String> {
-        let mut ready = device::prepare(&model, sm, true).unwrap();
-        if let Some(text) = text {
-            ready.set_kernel(k, text);
-        }
-        let found = ready.run(Place::Emulator, &[inputs.as_slice()])?;
-        outputs(&found[0], &expected, tolerance).map(drop)
-    };
-    assert_eq!(right(0, None), Ok(()));
-    let kernels: Vec<(String, String)> =
-        device::prepare(&model, sm, true).unwrap().kernels().map(|(n, t)| (n.to_string(), t.to_string())).collect();
-    let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
-    let mut missed = Vec::new();
-    for (k, (name, text)) in kernels.iter().enumerate() {
-        for fault in planted(text).into_iter().filter(|f| kinds.contains(&f.kind)) {
-            *counts.entry(fault.kind).or_default() += 1;
-            let place = with_neighbours(text, fault.line);
-            let known = harmless.iter().any(|(kind, at, _)| *kind == fault.kind && place.contains(at))
-                || fault.kind == Kind::DroppedBarrier && is_behind_shared_memory(text, fault.line);
-            if right(k, Some(fault.text)).is_ok() && !known {
-                missed.push(format!("{name}: {}, line {}: {}", fault.kind, fault.line, fault.was));
-            }
-        }
-    }
-    println!("{counts:?} in {} kernels, {} missed", kernels.len(), missed.len());
-    if !missed.is_empty() {
-        let texts: Vec<&String> = kernels.iter().map(|(_, text)| text).collect();
-        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let file =
-            folder.join(format!("{}.ptx", std::thread::current().name().unwrap_or("kernels").replace("::", "_")));
-        std::fs::write(&file, texts.into_iter().cloned().collect::<Vec<_>>().join("\n")).unwrap();
-        panic!("missed, in {}:\n{}", file.display(), missed.join("\n"));
-    }
-}
-
 /// `a w`, rows of `a` against a constant.
-fn product(dtype: DType, rows: usize, depth: usize, columns: usize) -> (Model, Tensor) {
+fn product(dtype: DType, rows: usize, depth: usize, columns: usize) -> Case {
     model(dtype, &[rows, depth], |b, x| {
         let w = b.constant(numbers(dtype, &[depth, columns], 1))?;
         let y = b.contract("ij,jk->ik", x, w)?;
@@ -139,27 +173,64 @@ fn product(dtype: DType, rows: usize, depth: usize, columns: usize) -> (Model, T
 
 #[test]
 fn products_in_f32() {
-    check(product(DType::F32, 37, 50, 20), Sm::Sm80, &Kind::ORDER, &[]);
+    let kinds = [Kind::DroppedBarrier, Kind::DroppedWait, Kind::LooseWait, Kind::DroppedCommit];
+    Check::of(product(DType::F32, 37, 50, 20), Sm::Sm80, &[]).order_with(&kinds);
 }
+
+/// What every product with asynchronous copies has.
+const STAGED: [Kind; 4] = [Kind::DroppedBarrier, Kind::DroppedWait, Kind::LooseWait, Kind::DroppedCommit];
 
 #[test]
 fn products_on_tensor_cores() {
-    check(product(DType::F16, 37, 192, 40), Sm::Sm80, &Kind::ORDER, &[STAGED, REGISTERS]);
-    check(product(DType::F16, 20, 72, 24), Sm::Sm75, &Kind::ORDER, &[STAGED, REGISTERS]);
+    Check::of(product(DType::F16, 37, 192, 40), Sm::Sm80, &[]).order_with(&STAGED);
+    Check::of(product(DType::F16, 20, 72, 24), Sm::Sm75, &[]).order_with(&[Kind::DroppedBarrier]);
 }
 
 #[test]
 fn products_of_several_tiles() {
-    check(product(DType::F16, 130, 576, 136), Sm::Sm90a, &Kind::ORDER, &[STAGED, REGISTERS]);
+    Check::of(product(DType::F16, 130, 576, 136), Sm::Sm90a, &[]).order_with(&STAGED);
 }
 
+/// What products of warp groups have besides.
+const WIDE: [Kind; 6] = [
+    Kind::DroppedBarrier,
+    Kind::DroppedWait,
+    Kind::LooseWait,
+    Kind::DroppedCommit,
+    Kind::DroppedFence,
+    Kind::WrongDescriptor,
+];
+
+fn product_in(variant: &str, [rows, depth, columns]: [usize; 3]) -> Check {
+    Check::of(product(DType::F16, rows, depth, columns), Sm::Sm90a, &[("product", variant)])
+}
+
+/// Slots are filled again while products run: one tile behind, or none. The last tile lies in the first slot, where results pass.
 #[test]
-fn split_sums() {
-    check(product(DType::F16, 3, 2048, 16), Sm::Sm80, &Kind::ORDER, &[STAGED, REGISTERS]);
+fn products_of_warp_groups() {
+    product_in("w64x64_1x1_4_p", [70, 520, 56]).order_with(&WIDE);
+    product_in("w128x32_2x1_5", [130, 680, 40]).order_with(&WIDE);
+}
+
+/// Parts of a sum meet in a cluster.
+const CLUSTERED: [Kind; 4] = [Kind::DroppedBarrier, Kind::RelaxedBarrier, Kind::DroppedWait, Kind::WrongRank];
+
+#[test]
+fn sums_split_in_a_cluster() {
+    product_in("w64x32_1x1_6_k3", [66, 1344, 24]).order_with(&CLUSTERED);
+    product_in("32x32x64_1x2_6_k2", [34, 1024, 40]).order_with(&CLUSTERED);
+}
+
+/// Where there are no clusters, parts go through memory.
+#[test]
+fn sums_split_over_launches() {
+    let check = Check::of(product(DType::F16, 3, 2048, 16), Sm::Sm80, &[("product", "16x64x64_1x4_6_k4")]);
+    assert_eq!(check.ready.launches().len(), 2);
+    check.order_with(&STAGED);
 }
 
 /// A convolution with channels of both sides and groups.
-fn convolution(dtype: DType, data: &[usize], weight: &[usize], groups: i64) -> (Model, Tensor) {
+fn convolution(dtype: DType, data: &[usize], weight: &[usize], groups: i64) -> Case {
     model(dtype, data, |b, x| {
         let w = b.constant(numbers(dtype, weight, 4))?;
         let (extent, kernel) = (dims(&data[2..]), dims(&weight[2..]));
@@ -173,44 +244,167 @@ fn convolution(dtype: DType, data: &[usize], weight: &[usize], groups: i64) -> (
 
 #[test]
 fn convolutions() {
-    check(convolution(DType::F16, &[1, 16, 9, 7], &[24, 16, 3, 3], 1), Sm::Sm80, &Kind::ORDER, &[STAGED, REGISTERS]);
-    check(convolution(DType::F16, &[1, 16, 9, 7], &[16, 1, 3, 3], 16), Sm::Sm80, &Kind::ORDER, &[]);
+    Check::of(convolution(DType::F16, &[1, 16, 9, 7], &[24, 16, 3, 3], 1), Sm::Sm80, &[]).order_with(&STAGED);
+    Check::of(convolution(DType::F16, &[1, 16, 9, 7], &[16, 1, 3, 3], 16), Sm::Sm80, &[]).order();
+}
+
+#[test]
+fn convolutions_of_warp_groups() {
+    let case = convolution(DType::F16, &[1, 64, 9, 8], &[24, 64, 3, 3], 1);
+    Check::of(case, Sm::Sm90a, &[("conv", "w64x16_1x1_8")]).order_with(&WIDE);
+}
+
+/// Attention over queries, keys and values of several heads.
+fn attention(dtype: DType, [batch, length, heads, depth]: [usize; 4]) -> Case {
+    let shape = [batch, length, heads, depth];
+    let inputs = (1..4).map(|seed| numbers(dtype, &shape, seed)).collect();
+    model_of(inputs, |b, values| {
+        let attention = Attention {
+            causal: Some(Dim::constant(0)),
+            labels: Labels::parse("bshd,bthd,bthe->bshe").unwrap(),
+            ..Attention::plain(DType::F32)
+        };
+        b.attention(&attention, values).map(|(result, _)| result)
+    })
+}
+
+#[test]
+fn attention_in_f32() {
+    Check::of(attention(DType::F32, [1, 75, 1, 16]), Sm::Sm80, &[("attention", "16x32_4_2")]).order_with(&STAGED);
+    Check::of(attention(DType::F32, [1, 70, 1, 16]), Sm::Sm75, &[]).order_with(&[Kind::DroppedBarrier]);
+}
+
+#[test]
+fn attention_on_tensor_cores() {
+    Check::of(attention(DType::F16, [1, 130, 1, 32]), Sm::Sm80, &[("attention", "32x32_2_3")]).order_with(&STAGED);
+}
+
+/// A recurrent layer over `[T, B, I]`: a product for all steps, and the steps.
+fn recurrent([steps, batch, input, hidden]: [usize; 4]) -> Case {
+    let rnn = Rnn {
+        cell: Cell::Lstm { input_forget: false },
+        activations: vec![Activation::Sigmoid, Activation::Tanh, Activation::Tanh],
+        clip: None,
+        bias: false,
+        lengths: false,
+        peepholes: false,
+    };
+    let f32 = DType::F32;
+    let inputs = vec![
+        numbers(f32, &[steps, batch, input], 1),
+        numbers(f32, &[batch, hidden], 4),
+        numbers(f32, &[batch, hidden], 5),
+    ];
+    model_of(inputs, |b, values| {
+        let weight = b.constant(numbers(f32, &[4 * hidden, input], 2))?;
+        let again = b.constant(numbers(f32, &[4 * hidden, hidden], 3))?;
+        let operands = [values[0], weight, again, values[1], values[2]];
+        b.region(&rnn::KIND, rnn.to_attrs(), &operands).map(|results| results[0])
+    })
+}
+
+#[test]
+fn steps_of_a_recurrent_layer() {
+    let alone = Check::of(recurrent([4, 3, 40, 32]), Sm::Sm80, &[("recurrent", "c1_8_256_1")]);
+    alone.order_with(&[Kind::DroppedBarrier]);
+    let clustered = Check::of(recurrent([4, 3, 40, 32]), Sm::Sm90a, &[("recurrent", "c2_8_256_1")]);
+    clustered.order_with(&CLUSTERED);
 }
 
 #[test]
 fn reductions() {
     let all = |axes: &'static [usize]| move |b: &mut Builder, x: ValueId| b.reduce(x, axes, false, Combiner::Max);
-    check(model(DType::F32, &[3, 5000], all(&[1])), Sm::Sm80, &Kind::ORDER, &[]);
-    check(model(DType::F32, &[3, 5000], all(&[0, 1])), Sm::Sm80, &Kind::ORDER, &[]);
-    check(model(DType::F32, &[700, 40], all(&[0])), Sm::Sm80, &Kind::ORDER, &[]);
+    for (shape, axes) in [([3, 5000], &[1][..]), ([3, 5000], &[0, 1]), ([700, 40], &[0]), ([4, 40_000], &[1])] {
+        Check::of(model(DType::F32, &shape, all(axes)), Sm::Sm80, &[]).order_with(&[Kind::DroppedBarrier]);
+    }
 }
 
+/// Rows that are held in registers, and rows that are too long for it.
 #[test]
 fn softmax() {
     let of = |b: &mut Builder, x: ValueId| b.softmax(Softmax { axis: 1, log: false }, x);
-    check(model(DType::F32, &[3, 1500], of), Sm::Sm80, &Kind::ORDER, &[]);
+    for length in [1500, 20_000] {
+        Check::of(model(DType::F32, &[3, length], of), Sm::Sm80, &[]).order_with(&[Kind::DroppedBarrier]);
+    }
 }
 
 #[test]
 fn transposes() {
     let of = |b: &mut Builder, x: ValueId| b.transpose(x, &[1, 0]);
-    check(model(DType::F32, &[70, 45], of), Sm::Sm80, &Kind::ORDER, &[]);
+    Check::of(model(DType::F32, &[70, 45], of), Sm::Sm80, &[]).order_with(&[Kind::DroppedBarrier]);
+}
+
+/// Updates of few elements, many of one each.
+fn updates(dtype: DType, mode: ScatterMode) -> Case {
+    let (elements, count) = (50, 700);
+    let at: Vec<Scalar> = (0..count).map(|i| Scalar::i64((i * i * 31 % elements) as i64)).collect();
+    let at = Tensor::from_scalars(DType::I64, vec![count], &at).unwrap();
+    let whole = |shape: &[usize], seed: usize| {
+        let values: Vec<Scalar> =
+            (0..shape[0]).map(|i| Scalar::from_f64(dtype, ((i * 7919 + seed) % 127) as f64)).collect();
+        Tensor::from_scalars(dtype, shape.to_vec(), &values).unwrap()
+    };
+    model_of(vec![whole(&[elements], 5), at, whole(&[count], 9)], |b, values| {
+        b.scatter(values, dims(&[count]), mode, |p| {
+            let i = p.index(0);
+            let index: ExprId = p.load(1, &[i]);
+            (vec![index], p.load(2, &[i]))
+        })
+    })
 }
 
 #[test]
-fn sorting_running_sums_and_positions() {
+fn scatters() {
+    for combiner in [Combiner::Sum, Combiner::Max] {
+        let case = updates(DType::I32, ScatterMode::Combine(combiner));
+        Check::of(case, Sm::Sm80, &[]).order_with(&[Kind::TornAtomic]);
+    }
+    Check::of(updates(DType::F32, ScatterMode::Last), Sm::Sm80, &[]).order_with(&[Kind::TornAtomic]);
+    let sums = updates(DType::F32, ScatterMode::Combine(Combiner::Sum));
+    Check::of(sums, Sm::Sm80, &[]).order_with(&[Kind::TornAtomic]);
+}
+
+#[test]
+fn sorts() {
     let sorted = |b: &mut Builder, x: ValueId| b.sort(&[x], 1, true, None).map(|found| found[0]);
-    check(model(DType::F32, &[2, 500], sorted), Sm::Sm80, &Kind::ORDER, &[]);
+    let barriers = [Kind::DroppedBarrier];
+    Check::of(model(DType::F32, &[2, 500], sorted), Sm::Sm80, &[]).order_with(&barriers);
+    Check::of(model(DType::F64, &[2, 500], sorted), Sm::Sm80, &[]).order_with(&barriers);
+    let first = |b: &mut Builder, x: ValueId| b.sort(&[x], 0, false, Some(Dim::from(5_usize))).map(|found| found[1]);
+    Check::of(model(DType::I32, &[6000], first), Sm::Sm80, &[]).order_with(&barriers);
+}
+
+#[test]
+fn sorts_of_several_blocks() {
+    let sorted = |b: &mut Builder, x: ValueId| b.sort(&[x], 0, false, None).map(|found| found[0]);
+    let check = Check::of(model(DType::F32, &[9000], sorted), Sm::Sm80, &[]);
+    assert_eq!(check.ready.launches().len(), 3);
+    check.order_with(&[Kind::DroppedBarrier]);
+}
+
+#[test]
+fn running_combinations() {
     let running = |b: &mut Builder, x: ValueId| b.prefix(x, 1, Combiner::Max, false, false);
-    check(model(DType::F32, &[2, 3000], running), Sm::Sm80, &Kind::ORDER, &[]);
+    Check::of(model(DType::F32, &[2, 3000], running), Sm::Sm80, &[]).order_with(&[Kind::DroppedBarrier]);
+}
+
+/// A line in segments of two turns, so long that it takes CTAs of two launches.
+#[test]
+fn running_combinations_of_segments() {
+    let running = |b: &mut Builder, x: ValueId| b.prefix(x, 0, Combiner::Max, true, false);
+    let check = Check::of(model(DType::F32, &[66_000], running), Sm::Sm80, &[]);
+    assert_eq!(check.ready.launches().len(), 2);
+    check.order_with(&[Kind::DroppedBarrier]);
+}
+
+#[test]
+fn positions_of_a_mask() {
     let positions = |b: &mut Builder, x: ValueId| {
         let zero = b.splat(Scalar::f32(0.0), Vec::new())?;
         let keep = b.map(&[zero, x], |p, e| p.lt(e[0], e[1]))?;
-        b.positions(keep).map(|(found, _)| found)
+        b.compact(keep, Dim::from(9000_usize)).map(|(found, _)| found)
     };
-    let freed: &[Harmless] =
-        &[(Kind::DroppedBarrier, "bar.sync 0; | ld.param.u64", "frees the sums of warps, which nothing uses again")];
-    check(model(DType::F32, &[3000], positions), Sm::Sm80, &Kind::ORDER, &[freed]);
+    Check::of(model(DType::F32, &[9000], positions), Sm::Sm80, &[]).order_with(&[Kind::DroppedBarrier]);
 }
 
 /// Faults in numbers, where every comparison and factor of the kernel matters.
@@ -222,5 +416,54 @@ fn wrong_numbers() {
     };
     let clamped: &[Harmless] =
         &[(Kind::OffByOne, "setp.lt.u32", "addresses are clamped: the last element is written twice, with one value")];
-    check(model(DType::F32, &[2045], halves), Sm::Sm80, &[Kind::OffByOne, Kind::WrongStride], &[clamped]);
+    let check = Check::of(model(DType::F32, &[2045], halves), Sm::Sm80, &[]).harmless(clamped);
+    check.plant(|fault| Kind::NUMBERS.contains(&fault.kind));
+}
+
+/// Faults in numbers that are reached and change nothing.
+const SPACIOUS: &[Harmless] = &[
+    (
+        Kind::WrongStride,
+        ", 5; | mul.lo.u32",
+        "the part of shared memory that a warp passes its results through is further from the others', and still inside",
+    ),
+    (
+        Kind::OffByOne,
+        "cp.async.commit_group; | setp.gt.s32",
+        "where there is one tile, another is copied to a slot that nothing reads or writes",
+    ),
+    (Kind::OffByOne, "bar.sync 0; | setp.lt.u32", "two lanes of a hidden unit store one value"),
+    (Kind::OffByOne, ", 1; | setp.lt.u32", "as above"),
+];
+
+/// Some faults in numbers: every `among`-th, from one on that the text decides.
+fn some_numbers(check: Check, among: usize) {
+    let chosen = |fault: &Planted| {
+        let hash = fault.was.bytes().fold(fault.line, |h, c| (h * 31 + usize::from(c)) % 1_000_003);
+        Kind::NUMBERS.contains(&fault.kind) && hash.is_multiple_of(among)
+    };
+    let counts = check.harmless(SPACIOUS).plant(chosen);
+    Kind::NUMBERS.iter().for_each(|kind| assert!(counts.contains_key(kind), "no {kind} among {counts:?}"));
+}
+
+#[test]
+fn wrong_numbers_of_products() {
+    some_numbers(Check::of(product(DType::F16, 37, 200, 40), Sm::Sm80, &[]), 3);
+    some_numbers(product_in("w64x64_1x1_4_p", [70, 328, 56]), 3);
+    some_numbers(Check::of(convolution(DType::F16, &[1, 48, 9, 7], &[24, 48, 3, 3], 1), Sm::Sm80, &[]), 3);
+}
+
+#[test]
+fn wrong_numbers_of_attention_and_recurrent_layers() {
+    some_numbers(Check::of(attention(DType::F16, [1, 70, 2, 32]), Sm::Sm80, &[("attention", "32x32_2_3")]), 3);
+    some_numbers(Check::of(recurrent([3, 3, 40, 32]), Sm::Sm80, &[("recurrent", "c1_8_256_1")]), 3);
+}
+
+#[test]
+fn wrong_numbers_of_generic_kernels() {
+    let sorted = |b: &mut Builder, x: ValueId| b.sort(&[x], 1, true, None).map(|found| found[0]);
+    some_numbers(Check::of(model(DType::F32, &[2, 512], sorted), Sm::Sm80, &[]), 2);
+    let running = |b: &mut Builder, x: ValueId| b.prefix(x, 1, Combiner::Sum, false, false);
+    some_numbers(Check::of(model(DType::F32, &[2, 3000], running), Sm::Sm80, &[]), 2);
+    some_numbers(Check::of(updates(DType::I32, ScatterMode::Combine(Combiner::Sum)), Sm::Sm80, &[]), 2);
 }

@@ -7,6 +7,7 @@ pub(crate) mod bulk;
 mod collective;
 mod convert;
 pub(crate) mod copies;
+mod departure;
 mod descriptor;
 mod fragments;
 mod half;
@@ -170,7 +171,7 @@ impl Machine<'_> {
             | Op::ActiveMask { .. }
             | Op::BarWarp { .. } => return self.collective(warp, inst, mask),
             Op::Bar { .. } => return self.bar(warp, inst, mask),
-            Op::BarCluster { wait, aligned } => return self.bar_cluster(warp, *wait, *aligned, mask, line),
+            Op::BarCluster { .. } => return self.bar_cluster(warp, inst, mask),
             Op::LdMatrix { .. } | Op::StMatrix { .. } | Op::MovMatrix { .. } => self.matrices(warp, inst, mask),
             Op::Mma(mma) => self.mma(warp, mma, mask, line),
             Op::CpAsync { .. } => self.cp_async(warp, inst, mask),

@@ -198,6 +198,8 @@ pub(crate) enum Op {
     },
     BarCluster {
         wait: bool,
+        /// Whether an arrival shows others what came before it.
+        releases: bool,
         aligned: bool,
     },
     LdMatrix {

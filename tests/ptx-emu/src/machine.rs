@@ -319,6 +319,7 @@ impl<'m> Machine<'m> {
         for c in 0..self.ctas.len() {
             self.cta = c;
             self.leave_bulk(c);
+            self.depart(c);
         }
     }
 

@@ -178,6 +178,11 @@ pub(crate) struct Shadow {
 }
 
 impl Shadow {
+    /// All accesses that are kept; 0 is none.
+    pub fn stamps(&self) -> [u64; 3] {
+        [self.write, self.read, self.read_before]
+    }
+
     /// The access that this read races with.
     #[inline]
     pub fn read(&mut self, view: &View) -> Option<u64> {

@@ -60,6 +60,14 @@ impl Stamps {
         });
     }
 
+    /// The histories of all bytes, with their offsets.
+    pub fn all(&self) -> impl Iterator<Item = (usize, Shadow)> + '_ {
+        self.words.iter().zip(&self.apart).enumerate().flat_map(|(word, (one, apart))| {
+            let four = self.bytes.get((*apart as usize).wrapping_sub(1)).copied().unwrap_or([*one; 4]);
+            (4 * word..).zip(four)
+        })
+    }
+
     /// Takes the histories of some bytes one by one; yields the first answer.
     #[inline]
     fn each(

@@ -170,6 +170,26 @@ fn clusters_share_memory() {
     let faults = kernel("").try_run().unwrap_err();
     assert!(faults.iter().any(|f| matches!(f.kind, FaultKind::Race | FaultKind::UninitialisedMemory)), "{faults:?}");
     kernel(sync).cluster(1).faults(FaultKind::OutOfBounds, "mapa.shared::cluster.u32");
+    // An arrival that releases nothing holds threads back, but shows nobody what was written.
+    let relaxed = sync.replace("arrive", "arrive.relaxed");
+    kernel(&relaxed).faults(FaultKind::Race, "ld.shared::cluster.u32");
+}
+
+/// Rank 0 reads from rank 1, which waits for it before it exits, or does not.
+#[test]
+fn shared_memory_of_a_cta_that_exits() {
+    let globals = ".shared .align 16 .b8 tile[128];";
+    let sync = "barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;";
+    let body = |end: &str| {
+        format!(
+            "mov.u32 %r0, %tid.x;\nmov.u32 %r1, %cluster_ctarank;\nmov.u32 %r2, tile;\nshl.b32 %r3, %r0, 2;\nadd.u32 %r3, %r3, %r2;\nst.shared.u32 [%r3], %r0;\n{sync}\nsetp.ne.u32 %p1, %r1, 0;\n@%p1 bra END;\nmapa.shared::cluster.u32 %r6, %r3, 1;\nld.shared::cluster.u32 %r7, [%r6];\nld.param.u64 %rd0, [p0];\nmul.wide.u32 %rd1, %r0, 4;\nadd.s64 %rd0, %rd0, %rd1;\nst.global.u32 [%rd0], %r7;\nEND:\n{end}"
+        )
+    };
+    let kernel = |end: &str| Kernel::with_globals(globals, &body(end)).ctas(2).cluster(2).empty(128);
+    assert_eq!(kernel(sync).out(0), (0..32).collect::<Vec<u32>>());
+    assert!(kernel("").faults(FaultKind::Race, "ret").detail.contains("may have exited"));
+    // Whoever only arrives may be gone before the others are there.
+    kernel("barrier.cluster.arrive.aligned;").faults(FaultKind::Race, "ret");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn combine_rows(w: &mut Writer, state: &State, share: Share, lane: V) -> Result<
     if warps <= 1 {
         return Ok(());
     }
-    let base = w.scratch();
+    let base = w.free_scratch();
     let (warp, within) = w.ix_divide(Ix::Narrow, lane, &Dim::constant(32));
     let zero = w.m.u32(0);
     let first = w.m.icmp(Relation::Eq, Int::U32, within, zero);
@@ -53,9 +53,7 @@ fn combine_rows(w: &mut Writer, state: &State, share: Share, lane: V) -> Result<
         }
         Ok(())
     })?;
-    shuffle_down(w, state, warps)?;
-    w.barrier();
-    Ok(())
+    shuffle_down(w, state, warps)
 }
 
 /// Combines the states of groups of `lanes` neighbouring threads; all of them have the result. More than a warp: of the whole CTA.
@@ -156,7 +154,7 @@ fn moved(w: &mut Writer, value: V, width: Width, how: Shuffle, by: V) -> V {
 
 /// By halves through shared memory, a slot a thread.
 fn combine_columns(w: &mut Writer, state: &State, share: Share, lane: V) -> Result<(), PtxError> {
-    let base = w.scratch();
+    let base = w.free_scratch();
     let (thread, slot) = (w.thread(), w.m.u32(SLOT));
     let own = w.ix_mad(Ix::Narrow, thread, slot, base);
     put(w, state, own);
@@ -173,26 +171,33 @@ fn combine_columns(w: &mut Writer, state: &State, share: Share, lane: V) -> Resu
             put(w, state, own);
             Ok(())
         })?;
-        w.barrier();
         distance /= 2;
+        if distance > 0 {
+            w.barrier();
+        }
     }
     Ok(())
 }
 
-/// The result of lane 0 in the registers of all threads of the CTA, which work on one point.
-pub fn broadcast(w: &mut Writer, state: &State, lane: V) -> Result<(), PtxError> {
+/// The results of lane 0 in the registers of all threads of the CTA, which work on one point and have just combined the states by rows.
+pub fn broadcast(w: &mut Writer, states: &[State], lane: V) -> Result<(), PtxError> {
     let base = w.scratch();
     let zero = w.m.u32(0);
     let first = w.m.icmp(Relation::Eq, Int::U32, lane, zero);
-    w.when(first, |w| {
-        put(w, state, base);
-        Ok(())
-    })?;
-    w.barrier();
-    let regs = get(w, state, base);
-    for (own, new) in state.regs.iter().zip(regs) {
-        w.set(*own, new);
+    for (k, state) in states.iter().enumerate() {
+        // The thread that writes the slot now is the one that read it last, until all others have read it.
+        if k > 0 {
+            w.barrier();
+        }
+        w.when(first, |w| {
+            put(w, state, base);
+            Ok(())
+        })?;
+        w.barrier();
+        let regs = get(w, state, base);
+        for (own, new) in state.regs.iter().zip(regs) {
+            w.set(*own, new);
+        }
     }
-    w.barrier();
     Ok(())
 }

@@ -109,9 +109,10 @@ fn barrier(ctx: &mut Ctx, short: bool) -> Decoded<Op> {
         if !wait {
             ctx.need("arrive")?;
         }
-        ctx.eat_any(&["acquire", "release", "relaxed"]);
+        let releases = !ctx.eat("relaxed");
+        ctx.eat_any(&["acquire", "release"]);
         let aligned = ctx.eat("aligned");
-        return Ok(Op::BarCluster { wait, aligned });
+        return Ok(Op::BarCluster { wait, releases, aligned });
     }
     ctx.eat("cta");
     let (kind, mut p, mut to, mut to_pred) = if ctx.eat("sync") {

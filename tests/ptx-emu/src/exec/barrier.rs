@@ -137,7 +137,9 @@ impl Machine<'_> {
         }
     }
 
-    pub fn bar_cluster(&mut self, warp: &mut Warp, wait: bool, aligned: bool, mask: u32, line: u32) -> Flow {
+    pub fn bar_cluster(&mut self, warp: &mut Warp, inst: &Inst, mask: u32) -> Flow {
+        let Op::BarCluster { wait, releases, aligned } = inst.op else { return Flow::Next };
+        let line = inst.line;
         if aligned && mask != warp.alive {
             let detail = format!("lanes {:#010x} of the warp do not come along", warp.alive & !mask);
             self.fault(warp, mask.trailing_zeros(), FaultKind::BarrierDivergence, line, None, &detail);
@@ -156,7 +158,7 @@ impl Machine<'_> {
                 return Flow::Next;
             }
             barrier.arrived += mask.count_ones();
-            if races {
+            if races && releases {
                 barrier.knows.join(&warp.clock.knows);
                 warp.clock.tick();
             }
