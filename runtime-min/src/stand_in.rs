@@ -40,6 +40,10 @@ pub trait Executor: Send {
     fn load(&mut self, text: &str) -> Result<usize, String>;
     /// Offset and bytes of every parameter of an entry.
     fn parameters(&mut self, module: usize, entry: &str) -> Option<Vec<(usize, usize)>>;
+    /// Bytes of each thread of a kernel that lie in memory, as registers do not suffice.
+    fn spilled(&mut self, _module: usize, _entry: &str) -> u32 {
+        0
+    }
     /// Runs a kernel to its end; what is wrong with it if it cannot.
     fn launch(&mut self, module: usize, entry: &str, shape: &LaunchShape, params: &[u8]) -> Result<(), String>;
     /// What is wrong with a tensor map, if anything.

@@ -92,7 +92,7 @@ pub fn run_cases(
 fn texts(gpu: Gpu, entrant: &Entrant) -> Vec<(Gpu, String, String)> {
     let bare = WithCubins { gpu, find: Box::new(|_, _| Ok(None)) };
     let texts = entrant.plan.as_ref().ok().and_then(|plan| kernel_texts(plan, &bare).ok()).unwrap_or_default();
-    texts.into_iter().map(|(ptx, (name, _))| (gpu, name, ptx)).collect()
+    texts.into_iter().map(|(ptx, text)| (gpu, text.name, ptx)).collect()
 }
 
 /// Gives rows their rate over that of the copies before them.

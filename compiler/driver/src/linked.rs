@@ -6,7 +6,7 @@ use plan::plan::Plan;
 use runtime_min::error::Error as RunError;
 use runtime_min::gpu::cudarc_table::driver;
 
-use crate::compiler::Compiler;
+use crate::compiler::{Compiled, Compiler};
 use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::locked::{Locked, WithCubins, kernel_texts, named};
@@ -28,6 +28,40 @@ pub fn keep(machine: &Machine, plans: &[(Gpu, Plan<GpuCode>)], lock: &Locked) ->
         }
     }
     Ok(())
+}
+
+/// What becomes of machine code in the lock's folder that no kernel of a model refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unused {
+    /// It stays, and is told: models, sizes and precisions can share a lock.
+    Tell,
+    Delete,
+}
+
+/// Says how many files of machine code no kernel of a compiled model refers to, or deletes them; for each of its targets.
+pub fn unused(compiled: &Compiled, what: Unused) -> Result<String, Error> {
+    let (Planned::Gpus(plans), Some(folder)) = (&compiled.plans, compiled.lock.folder()) else {
+        return Ok(String::new());
+    };
+    let mut out = String::new();
+    for (gpu, plan) in plans {
+        let texts = kernel_texts(plan, &WithCubins::none(*gpu))?;
+        let texts: Vec<&str> = texts.keys().map(String::as_str).collect();
+        let count = match what {
+            Unused::Tell => folder.unused(gpu.name(), &texts)?.len(),
+            Unused::Delete => folder.prune(gpu.name(), &texts)?,
+        };
+        let name = gpu.name();
+        match what {
+            Unused::Tell | Unused::Delete if count == 0 => {}
+            Unused::Tell => out.push_str(&format!(
+                "{count} files of machine code for {name} belong to no kernel of this model at these sizes and precision; \
+                 if no other shares the lock, --prune deletes them\n"
+            )),
+            Unused::Delete => out.push_str(&format!("deleted {count} files of machine code for {name}\n")),
+        }
+    }
+    Ok(out)
 }
 
 /// What a lock's machine code is worth.

@@ -165,8 +165,18 @@ impl GpuTarget<GpuCode> for WithCubins<'_> {
     }
 }
 
-/// Kernels by text: a name for errors, and whether the target has machine code for it.
-pub type Texts = BTreeMap<String, (String, bool)>;
+/// Kernels by text.
+pub type Texts = BTreeMap<String, Text>;
+
+/// What is said of a kernel's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// For errors.
+    pub name: String,
+    pub entry: String,
+    /// Whether the target has machine code for it.
+    pub linked: bool,
+}
 
 /// The kernels of a plan, each once.
 pub fn kernel_texts(plan: &Plan<GpuCode>, target: &WithCubins<'_>) -> Result<Texts, EmitError> {
@@ -176,7 +186,8 @@ pub fn kernel_texts(plan: &Plan<GpuCode>, target: &WithCubins<'_>) -> Result<Tex
             continue;
         }
         for kernel in target.kernels(code)?.launches {
-            out.insert(kernel.ptx, (kernel.name, !kernel.cubins.is_empty()));
+            let text = Text { name: kernel.name, entry: kernel.entry, linked: !kernel.cubins.is_empty() };
+            out.insert(kernel.ptx, text);
         }
     }
     Ok(out)
@@ -184,6 +195,5 @@ pub fn kernel_texts(plan: &Plan<GpuCode>, target: &WithCubins<'_>) -> Result<Tex
 
 /// Kernels without machine code, as name and text.
 pub fn named(texts: &Texts) -> impl Iterator<Item = (&str, &str)> {
-    let missing = texts.iter().filter(|(_, (_, linked))| !*linked);
-    missing.map(|(ptx, (name, _))| (name.as_str(), ptx.as_str()))
+    texts.iter().filter(|(_, text)| !text.linked).map(|(ptx, text)| (text.name.as_str(), ptx.as_str()))
 }

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cli_lab::LabOptions;
 use cli_lock::LockOptions;
+use onnx2crate::linked::Unused;
 use onnx2crate::{Compiler, Error, Precision, Target, WeightMode, bench, inspect, linked, render, verify};
 
 /// Compiles an ONNX model to a standalone Rust crate.
@@ -97,6 +98,10 @@ enum Command {
         /// Links the kernels again and compares with the lock, which stays as it is.
         #[arg(long)]
         verify: bool,
+        /// Deletes machine code for the targets that no kernel of this model refers to. Other models, sizes and precisions that
+        /// share the lock lose theirs.
+        #[arg(long, conflicts_with = "verify")]
+        prune: bool,
     },
     /// Times the jobs of a file on this machine's GPU.
     #[command(after_help = cli_lab::FILE)]
@@ -279,13 +284,14 @@ fn run(command: Command) -> Result<u8, Error> {
             Ok(0)
         }
         Command::Lab { options } => options.run(),
-        Command::Lock { model, lock, verify: false } => {
+        Command::Lock { model, lock, verify: false, prune } => {
             let compiled = lock.linking(model.compiler()?, &model.model, &model.target)?.compile()?;
             compiled.tuned.iter().for_each(|outcome| show(&cli_lock::summary(outcome)));
             show(&format!("{}\n", onnx2crate::report::text(&compiled)?));
+            show(&linked::unused(&compiled, if prune { Unused::Delete } else { Unused::Tell })?);
             Ok(0)
         }
-        Command::Lock { model, lock, verify: true } => {
+        Command::Lock { model, lock, verify: true, prune: _ } => {
             let verified = linked::verify_lock(&lock.reading(model.compiler()?, &model.model))?;
             show(&verified.text());
             Ok(u8::from(!verified.passed()))

@@ -56,7 +56,7 @@ fn lock_text(
         "\nVariants of kernels: {known} from the lock{of}, {modelled} from the cost model ({stale} answers of the lock are stale)."
     );
     let texts = kernel_texts(plan, &lock.target(gpu))?;
-    let linked = texts.values().filter(|(_, linked)| *linked).count();
+    let linked = texts.values().filter(|text| text.linked).count();
     let rest = texts.len() - linked;
     let others = match rest {
         0 => String::new(),

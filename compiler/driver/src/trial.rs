@@ -1,6 +1,6 @@
 //! Launches and whole plans, timed on this machine's GPU.
 //!
-//! - [`Machine::link`]: machine code from PTX, several texts at a time, each once.
+//! - [`Machine::link`]: machine code from PTX, several texts at a time, each once. [`Machine::spilling`]: what registers do not suffice for.
 //! - [`alone`]: one launch of a plan as a plan of its own, at typical sizes; what it reads are inputs.
 //! - [`Machine::load`]: a plan on the device with its inputs, as a CUDA graph of runs that take turns on copies of all memory.
 //! - [`Running::time`]: nanoseconds of a run.
@@ -33,7 +33,7 @@ use runtime_min::gpu::session::GpuSession;
 use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::in_process::{self, Given, Stored};
-use crate::locked::{WithCubins, kernel_texts, named};
+use crate::locked::{Text, Texts, WithCubins, kernel_texts, named};
 use crate::samples::fill;
 
 /// Bytes that the copies of a launch's memory fill at least: more than the cache holds.
@@ -98,6 +98,19 @@ impl Machine {
     pub fn cubin(&self, target: &str, ptx: &str) -> Option<Vec<u8>> {
         let known = self.cubins.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&(target.to_string(), ptx.to_string())).cloned()
+    }
+
+    /// The first of some linked kernels that has not registers enough and keeps values in memory, with the bytes of a thread.
+    pub fn spilling<'t>(&self, target: &str, texts: &'t Texts) -> Result<Option<(&'t Text, u32)>, Error> {
+        for (ptx, text) in texts {
+            let Some(code) = self.cubin(target, ptx) else { continue };
+            // Kernels have no arrays of their own: what a thread has in memory is spilled.
+            let facts = self.linker.facts(&code, &text.entry, [32, 1, 1], 0).map_err(RunError::from)?;
+            if facts.local_bytes > 0 {
+                return Ok(Some((text, facts.local_bytes)));
+            }
+        }
+        Ok(None)
     }
 
     /// Links all kernels of a plan.

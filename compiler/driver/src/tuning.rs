@@ -2,6 +2,7 @@
 //!
 //! 1. The network is planned as the lock and the cost model say; what the planner asks are the problems.
 //! 2. Plan `k` gives every problem its `k`-th candidate; the launches that come out are linked and timed alone ([`tune::search`]).
+//!    A candidate with a kernel for which registers do not suffice, as the driver tells, is refused.
 //! 3. Finals: the network with all answers against the network of the cost model, then with the second of the heaviest problems,
 //!    one after the other. What makes the network faster stays.
 //!
@@ -227,7 +228,13 @@ impl Device for OnGpu<'_> {
             all.iter().zip(&results).filter_map(|((_, ptx), r)| r.as_ref().err().map(|why| (*ptx, why))).collect();
         let linked = texts.iter().map(|texts| {
             let texts = texts.as_ref().map_err(Clone::clone)?;
-            texts.keys().find_map(|ptx| failed.get(ptx.as_str())).map_or(Ok(()), |why| Err((*why).clone()))
+            if let Some(why) = texts.keys().find_map(|ptx| failed.get(ptx.as_str())) {
+                return Err((*why).clone());
+            }
+            match machine.spilling(gpu.name(), texts).map_err(|e| e.to_string())? {
+                Some((text, bytes)) => Err(format!("{} keeps {bytes} bytes of each thread in memory", text.entry)),
+                None => Ok(()),
+            }
         });
         let given = chosen.iter().flatten().next().and_then(|plan| random_inputs(plan)).map(Arc::new);
         let load = |(plan, linked): (&Option<&Plan<GpuCode>>, Result<(), String>)| {

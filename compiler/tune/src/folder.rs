@@ -59,26 +59,35 @@ impl Folder {
         write(&self.cubin_path(target, ptx), cubin)
     }
 
-    /// Removes linked kernels of a target whose text is none of these; yields how many.
-    pub fn prune(&self, target: &str, texts: &[&str]) -> Result<usize, LockError> {
+    /// Files of linked kernels of a target whose text is none of these.
+    pub fn unused(&self, target: &str, texts: &[&str]) -> Result<Vec<PathBuf>, LockError> {
         let wanted: Vec<PathBuf> = texts.iter().map(|t| self.cubin_path(target, t)).collect();
         let folder = self.path.join("cubin");
         let prefix = format!("{target}-");
         let listing = match std::fs::read_dir(&folder) {
             Ok(listing) => listing,
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(LockError::File { path: folder, source }),
         };
-        let mut removed = 0;
+        let mut unused = Vec::new();
         for entry in listing {
             let path = entry.map_err(|source| LockError::File { path: folder.clone(), source })?.path();
             let named = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&prefix));
             if named && !wanted.contains(&path) {
-                std::fs::remove_file(&path).map_err(|source| LockError::File { path, source })?;
-                removed += 1;
+                unused.push(path);
             }
         }
-        Ok(removed)
+        unused.sort();
+        Ok(unused)
+    }
+
+    /// Removes what [`Folder::unused`] yields; says how many.
+    pub fn prune(&self, target: &str, texts: &[&str]) -> Result<usize, LockError> {
+        let unused = self.unused(target, texts)?;
+        for path in &unused {
+            std::fs::remove_file(path).map_err(|source| LockError::File { path: path.clone(), source })?;
+        }
+        Ok(unused.len())
     }
 
     fn cubin_path(&self, target: &str, ptx: &str) -> PathBuf {
@@ -127,6 +136,8 @@ mod tests {
         assert_eq!(folder.cubin("sm_90a", "text").unwrap(), None);
         assert_eq!(folder.cubin("sm_80", "other text").unwrap(), None);
         assert_eq!(folder.prune("sm_80", &["text"]).unwrap(), 0);
+        assert_eq!(folder.unused("sm_80", &["other text"]).unwrap().len(), 1);
+        assert_eq!(folder.prune("sm_90a", &[]).unwrap(), 0);
         assert_eq!(folder.prune("sm_80", &[]).unwrap(), 1);
         assert_eq!(folder.cubin("sm_80", "text").unwrap(), None);
     }

@@ -52,7 +52,12 @@ functions! {
         put(out, FunctionHandle(handle));
         0
     }
-    func_get_attribute Context (_, out: *mut c_int, _attribute: c_uint, _function: FunctionHandle) { put(out, 0); 0 }
+    func_get_attribute Context (world, out: *mut c_int, attribute: c_uint, function: FunctionHandle) {
+        let Some(known) = world.functions.get(&function.0) else { return 400 };
+        let local = attribute == numbers::FUNCTION_LOCAL;
+        put(out, if local { world.executor.spilled(known.module, &known.entry) as c_int } else { 0 });
+        0
+    }
     func_set_attribute Context (world, function: FunctionHandle, attribute: c_uint, value: c_int) {
         let shared = attribute == numbers::FUNCTION_SHARED_LIMIT;
         match world.functions.get_mut(&function.0) {

@@ -8,7 +8,7 @@ use emit::Files;
 use gpu_checks::emulated::Emulated;
 use graph::graph::Model;
 use onnx2crate::gpu::Gpu;
-use onnx2crate::linked::{self, Verified};
+use onnx2crate::linked::{self, Unused, Verified};
 use onnx2crate::locked::Locked;
 use onnx2crate::planned::Planned;
 use onnx2crate::trial::Machine;
@@ -19,9 +19,9 @@ use runtime_min::gpu::driver::Address;
 use runtime_min::gpu::kernel_calls::LaunchShape;
 use runtime_min::stand_in::{Executor, Script, StandIn};
 
-/// An emulated device that starts no kernels.
+/// An emulated device that starts no kernels, and whose registers do not suffice for those with this in their names.
 #[derive(Default)]
-struct Idle(Emulated);
+struct Idle(Emulated, Option<&'static str>);
 
 impl Executor for Idle {
     fn alloc(&mut self, bytes: usize) -> Address {
@@ -42,6 +42,9 @@ impl Executor for Idle {
     }
     fn parameters(&mut self, module: usize, entry: &str) -> Option<Vec<(usize, usize)>> {
         self.0.parameters(module, entry)
+    }
+    fn spilled(&mut self, _: usize, entry: &str) -> u32 {
+        if self.1.is_some_and(|name| entry.contains(name)) { 8 } else { 0 }
     }
     fn launch(&mut self, _: usize, _: &str, _: &LaunchShape, _: &[u8]) -> Result<(), String> {
         Ok(())
@@ -66,13 +69,18 @@ fn model() -> Model {
     model
 }
 
-fn stand_in() -> StandIn {
-    StandIn::new(Box::new(Idle::default()), Script { capability: 90, ..Script::default() })
+fn stand_in(spilling: Option<&'static str>) -> StandIn {
+    StandIn::new(Box::new(Idle(Emulated::default(), spilling)), Script { capability: 90, ..Script::default() })
 }
 
 /// Tunes the example into a lock folder, and links its kernels.
 fn tune_into(folder: &Path, seconds: u64, stopped: bool) -> Outcome {
-    let driver = stand_in();
+    tune_where(folder, seconds, stopped, None)
+}
+
+/// The same where registers do not suffice for kernels with this in their names.
+fn tune_where(folder: &Path, seconds: u64, stopped: bool, spilling: Option<&'static str>) -> Outcome {
+    let driver = stand_in(spilling);
     let machine = Machine::open(driver.table(), 0).unwrap();
     let (model, stop) = (model(), AtomicBool::new(stopped));
     let mut locked = Locked::open(folder, false).unwrap();
@@ -92,7 +100,7 @@ fn gpus(model: &Model, locked: &Locked) -> Vec<(Gpu, plan::plan::Plan<kernels::G
 }
 
 fn verify(folder: &Path) -> Verified {
-    let driver = stand_in();
+    let driver = stand_in(None);
     let machine = Machine::open(driver.table(), 0).unwrap();
     let locked = Locked::open(folder, true).unwrap();
     linked::verify(&machine, &gpus(&model(), &locked), &locked).unwrap()
@@ -180,6 +188,41 @@ fn verification_finds_changed_machine_code() {
     let verified = verify(place.path());
     assert_eq!((verified.different.len(), verified.missing.len()), (1, 1), "{}", verified.text());
     assert!(!verified.passed() && verified.text().contains("differs from what this driver makes"));
+}
+
+/// Machine code of kernels that are no more stays until somebody asks for less.
+#[test]
+fn unused_machine_code_is_told_then_deleted() {
+    let place = tempfile::tempdir().unwrap();
+    tune_into(place.path(), 600, true);
+    let compiled = compiler().lock(place.path()).compile().unwrap();
+    let files = || std::fs::read_dir(place.path().join("cubin")).unwrap().count();
+    let needed = files();
+    assert_eq!(linked::unused(&compiled, Unused::Tell).unwrap(), "");
+    for name in ["sm_90a-0123.cubin", "sm_90a-4567.cubin", "sm_80-0123.cubin"] {
+        std::fs::write(place.path().join("cubin").join(name), b"old").unwrap();
+    }
+    let told = linked::unused(&compiled, Unused::Tell).unwrap();
+    assert!(told.starts_with("2 files of machine code for sm_90a belong to no kernel"), "{told}");
+    assert_eq!(files(), needed + 3);
+    let deleted = linked::unused(&compiled, Unused::Delete).unwrap();
+    assert_eq!(deleted, "deleted 2 files of machine code for sm_90a\n");
+    assert_eq!(files(), needed + 1);
+}
+
+/// A variant that keeps values in memory is not chosen, whatever it would take.
+#[test]
+fn candidates_that_spill_are_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let free = tune_into(&place.path().join("free"), 600, false);
+    let names = |outcome: &Outcome| -> Vec<String> {
+        outcome.report.rankings.iter().flat_map(|r| r.times.iter().map(|(name, _)| name.clone())).collect()
+    };
+    assert!(names(&free).iter().any(|name| name.starts_with("32x")), "{:?}", names(&free));
+    let some = tune_where(&place.path().join("some"), 600, false, Some("_32x"));
+    assert!(!names(&some).is_empty() && !names(&some).iter().any(|name| name.starts_with("32x")), "{some:?}");
+    let refused = |why: &&String| why.contains("keeps 8 bytes of each thread in memory");
+    assert!(some.report.failures.iter().filter(refused).count() > 1, "{:?}", some.report.failures);
 }
 
 /// Whoever stops the tuning has a lock that answers everything.
