@@ -11,6 +11,6 @@ python=$(examples/python.sh $here/requirements.txt)
 [ -e $generated/model.onnx ] || "$python" $here/export.py $generated
 cargo run --release --locked --package onnx2crate -- $generated/model.onnx --out $generated/fcn_engine \
     --target "${TARGET:-cpu}" --dim height=224..256 --dim width=224..320
-cargo run --release --manifest-path $here/segment/Cargo.toml --target-dir $generated/target -- \
+cargo run --release --manifest-path $here/segment/Cargo.toml --target-dir target/examples -- \
     "${1:-$generated/astronaut.png}" $generated/classes.txt $generated
 "$python" $here/check.py $generated

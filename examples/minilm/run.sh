@@ -11,4 +11,4 @@ python=$(examples/python.sh $here/requirements.txt)
 [ -e $generated/model.onnx ] || "$python" $here/export.py $generated
 cargo run --release --locked --package onnx2crate -- $generated/model.onnx --out $generated/minilm_engine \
     --target "${TARGET:-cpu}" --dim batch=1..16 --dim sequence=1..256
-cargo run --release --manifest-path $here/similar/Cargo.toml --target-dir $generated/target -- $generated $here/sentences.txt
+cargo run --release --manifest-path $here/similar/Cargo.toml --target-dir target/examples -- $generated $here/sentences.txt

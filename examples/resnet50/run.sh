@@ -10,7 +10,7 @@ generated=$here/generated
 python=$(examples/python.sh $here/requirements.txt)
 [ -e $generated/model.onnx ] || "$python" $here/export.py $generated
 cargo run --release --locked --package onnx2crate -- $generated/model.onnx --out $generated/resnet50_engine --target "${TARGET:-cpu}"
-cargo run --release --manifest-path $here/top5/Cargo.toml --target-dir $generated/target -- \
+cargo run --release --manifest-path $here/top5/Cargo.toml --target-dir target/examples -- \
     "${1:-$generated/cat.png}" $generated/classes.txt $generated/crop.png >$generated/found.txt
 cat $generated/found.txt
 "$python" $here/check.py $generated
