@@ -129,14 +129,15 @@ fn describe(plan: &Plan<CpuCode>, code: CodeId) -> String {
     collect(&plan.body, code, &mut |origins| {
         for origin in origins {
             if let Some(origin) = plan.origins.get(origin.0 as usize) {
-                let name = format!("{} {:?}", origin.op_type, origin.name);
+                // Within a code span nothing is markup.
+                let name = format!("{} {:?}", origin.op_type.escape_debug(), origin.name).replace('`', "'");
                 if !names.contains(&name) && names.len() < 8 {
                     names.push(name);
                 }
             }
         }
     });
-    if names.is_empty() { " Moves values.".to_string() } else { format!(" {}", names.join(", ")) }
+    if names.is_empty() { " Moves values.".to_string() } else { format!(" `{}`", names.join("`, `")) }
 }
 
 fn collect(block: &Block, code: CodeId, visit: &mut dyn FnMut(&[graph::node::OriginId])) {

@@ -79,7 +79,7 @@ fn target_text<C>(out: &mut String, plan: &Plan<C>, family: fn(&C) -> &'static s
     let _ = writeln!(
         out,
         "\nMemory: {} bytes of intermediate values, {weights} elements of weights.",
-        sizes.text(&plan.arena)
+        emit::names::one_line(&sizes.text(&plan.arena))
     );
     if !counts.generic.is_empty() {
         let _ = writeln!(out, "\nRun by generic loop nests, for no kernel family takes them:\n");

@@ -8,7 +8,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use crate::kinds::{Form, input_kind, of, of_input};
-use crate::names::{Namer, camel, one_line};
+use crate::names::{Namer, camel, code_span, one_line};
 use crate::plan_file::{PlanContext, is_tensor, shape_text};
 use crate::slots::datum_dtype;
 
@@ -123,7 +123,7 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
                 Some(hi) => format!("{} to {hi}", symbol.lo),
                 None => format!("{} or more", symbol.lo),
             };
-            let doc = Literal::string(&format!(" Size `{}`: {range}.", one_line(&symbol.name)));
+            let doc = Literal::string(&format!(" Size {}: {range}.", code_span(&symbol.name)));
             out.extend(quote! {
                 #[doc = #doc]
                 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,7 +138,7 @@ impl<'a, 'p, C> Api<'a, 'p, C> {
             Type::Tensor(t) => format!("{} {}", t.dtype, shape_text(self.cx, port.border)),
             _ => shape_text(self.cx, port.border),
         };
-        Literal::string(&format!(" `{}`: {what}.", one_line(&port.border.name)))
+        Literal::string(&format!(" {}: {}.", code_span(&port.border.name), code_span(&what)))
     }
 
     fn print_inputs(&self) -> TokenStream {

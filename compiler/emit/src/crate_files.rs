@@ -12,7 +12,7 @@ use crate::golden;
 use crate::gpu::GpuTarget;
 use crate::gpu::model::print_gpu_model;
 use crate::model::{Contents, Files, ModelFiles, header, print_model};
-use crate::names::{Namer, ident, one_line, snake};
+use crate::names::{Namer, ident, snake};
 use crate::options::{Options, Placement, WeightMode};
 use crate::print;
 use crate::samples;
@@ -176,7 +176,7 @@ fn add_module(files: &mut Files, folder: &str, model: &ModelFiles, options: &Opt
 fn root_text(path: &str, options: &Options, docs: &[String], root: TokenStream) -> Result<Contents, EmitError> {
     let mut head = header(options);
     for line in docs {
-        head.push_str(format!("//! {}", one_line(line)).trim_end());
+        head.push_str(format!("//! {line}").trim_end());
         head.push('\n');
     }
     head.push('\n');

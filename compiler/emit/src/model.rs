@@ -13,7 +13,7 @@ use runtime_min::weights::Fill;
 use crate::api::{Api, Runs};
 use crate::error::EmitError;
 use crate::mentions::mentions_module;
-use crate::names::{ident, one_line, snake};
+use crate::names::{code_span, ident, one_line, snake};
 use crate::options::{Options, Placement, WeightMode};
 use crate::plan_file::{PlanContext, print, shape_text};
 use crate::print;
@@ -129,11 +129,11 @@ pub(crate) fn docs(
     outputs: &[(String, String)],
 ) -> Vec<String> {
     let mut out =
-        vec![format!("The model `{}`, compiled for {}.", one_line(&plan.name), one_line(target)), String::new()];
+        vec![format!("The model {}, compiled for {}.", code_span(&plan.name), one_line(target)), String::new()];
     let mut list = |title: &str, borders: &[(String, String)]| {
         out.push(format!("{title}:"));
         for (name, ty) in borders {
-            out.push(format!("- `{name}`: `{ty}`"));
+            out.push(format!("- {}: {}", code_span(name), code_span(ty)));
         }
         out.push(String::new());
     };

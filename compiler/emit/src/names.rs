@@ -80,14 +80,25 @@ pub fn ident(name: &str) -> Ident {
     Ident::new(name, Span::call_site())
 }
 
-/// Any text on one line, without characters that could end a comment or a string.
+/// Any text on one line, without characters that could end a comment or a string, or show it in another order than it has.
 pub fn one_line(text: &str) -> String {
-    let clean = |c: char| if c.is_control() || c == '\u{2028}' || c == '\u{2029}' { ' ' } else { c };
+    let clean = |c: char| if c.is_control() || is_format(c) { ' ' } else { c };
     let mut out: String = text.chars().take(200).map(clean).collect();
     if text.chars().count() > 200 {
         out.push('…');
     }
     out
+}
+
+/// Any text as code within a line of Markdown, for documentation: nothing in it is markup.
+pub fn code_span(text: &str) -> String {
+    format!("`{}`", one_line(text).replace('`', "'"))
+}
+
+/// Whether a character separates lines, is invisible, or turns the direction of others; rustc refuses the last in comments.
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
+        || matches!(c, '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
 #[cfg(test)]
@@ -109,6 +120,13 @@ mod tests {
         check("", "n", "N");
         check("\"; panic!(); //", "panic", "Panic");
         check("größe", "gr_e", "GrE");
+    }
+
+    #[test]
+    fn comments_and_documentation_stay_what_they_are() {
+        assert_eq!(one_line("a\nb\r\u{2028}c\u{202E}d\u{2066}e\0"), "a b  c d e ");
+        assert_eq!(one_line(&"x".repeat(1000)).chars().count(), 201);
+        assert_eq!(code_span("a` <b>"), "`a' <b>`");
     }
 
     #[test]

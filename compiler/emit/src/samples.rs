@@ -9,7 +9,7 @@ use templates::fill;
 use crate::error::EmitError;
 use crate::golden;
 use crate::model::{Contents, Files, ModelFiles, header};
-use crate::names::{camel, one_line, snake};
+use crate::names::{camel, code_span, one_line, snake};
 use crate::options::Options;
 use crate::smallest::smallest_sizes;
 
@@ -56,13 +56,14 @@ pub fn crate_name(options: &Options) -> String {
 pub fn texts<C>(plan: &Plan<C>, model: &ModelFiles, options: &Options) -> Result<Files, EmitError> {
     let name = crate_name(options);
     let list = |borders: &[(String, String)]| {
-        let rows: Vec<String> = borders.iter().map(|(n, t)| format!("| `{n}` | `{t}` |")).collect();
+        let rows: Vec<String> =
+            borders.iter().map(|(n, t)| format!("| {} | {} |", code_span(n), code_span(t))).collect();
         rows.join("\n")
     };
     let values = [
         ("header", header(options)),
         ("crate", name.clone()),
-        ("model", one_line(&plan.name)),
+        ("model", code_span(&plan.name)),
         ("tool", options.tool_version.clone()),
         ("source", one_line(&options.source)),
         ("inputs", list(&model.borders.0)),

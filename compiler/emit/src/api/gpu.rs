@@ -205,7 +205,7 @@ impl<C> Api<'_, '_, C> {
         let (mut fields, mut values) = (TokenStream::new(), TokenStream::new());
         for (k, port) in self.outputs.iter().enumerate() {
             let (name, k) = (port.name, Literal::usize_unsuffixed(k));
-            let doc = Literal::string(&format!(" Output `{}`", crate::names::one_line(&port.border.name)));
+            let doc = Literal::string(&format!(" Output {}", crate::names::code_span(&port.border.name)));
             match &port.border.ty {
                 Type::Tensor(ty) if is_tensor(self.cx.plan, port.border) => {
                     let elements = crate::slots::storage(ty.dtype);

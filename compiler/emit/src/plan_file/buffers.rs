@@ -7,7 +7,7 @@ use quote::quote;
 
 use crate::error::EmitError;
 use crate::mentions::mentions;
-use crate::names::one_line;
+use crate::names::code_span;
 use crate::plan_file::{PlanContext, is_tensor};
 use crate::size::literal;
 use crate::slots::{Slot, storage, storage_count};
@@ -18,7 +18,7 @@ pub(super) fn print_io<C>(cx: &PlanContext<'_, C>) -> TokenStream {
         if !cx.is_given(border) {
             continue;
         }
-        let doc = Literal::string(&format!(" Input `{}`", one_line(&border.name)));
+        let doc = Literal::string(&format!(" Input {}", code_span(&border.name)));
         match (is_tensor(cx.plan, border), &border.ty) {
             (true, Type::Tensor(ty)) => {
                 let ty = storage(ty.dtype);
@@ -76,7 +76,8 @@ pub(super) fn print_buffers<C>(cx: &PlanContext<'_, C>) -> TokenStream {
     let total: Vec<TokenStream> = memories.iter().map(|m| quote!(self.#m.len())).collect();
     let (arena_field, arena_new, arena_len) = match has_arena {
         true => {
-            let doc = Literal::string(&format!(" Intermediate values: {} bytes.", cx.sizes.text(&cx.plan.arena)));
+            let bytes = code_span(&cx.sizes.text(&cx.plan.arena));
+            let doc = Literal::string(&format!(" Intermediate values: {bytes} bytes."));
             (quote!(#[doc = #doc] pub arena: Memory,), quote!(arena: Memory::default(),), quote!(self.arena.len()))
         }
         false => (TokenStream::new(), TokenStream::new(), quote!(0)),
@@ -148,7 +149,7 @@ pub(super) fn print_outputs<C>(cx: &PlanContext<'_, C>) -> Result<TokenStream, E
     let base = quote!(sizes);
     for (border, name) in cx.plan.outputs.iter().zip(&cx.names.outputs) {
         let entry = cx.slots.get(border.view.buffer)?;
-        let doc = Literal::string(&format!(" Output `{}`", one_line(&border.name)));
+        let doc = Literal::string(&format!(" Output {}", code_span(&border.name)));
         match (&entry.slot, &border.ty) {
             (Slot::Memory { field, bytes }, Type::Tensor(ty)) => {
                 let elements = storage(ty.dtype);

@@ -9,7 +9,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use crate::error::EmitError;
-use crate::names::one_line;
+use crate::names::{code_span, one_line};
 use crate::plan_file::{PlanContext, shape_text, symbol_name};
 use crate::size::literal;
 use crate::steps::{describe, option};
@@ -17,7 +17,7 @@ use crate::steps::{describe, option};
 /// The struct of sizes that inputs give, and the function that finds them in the inputs' shapes.
 pub(crate) fn print_dims<C>(cx: &PlanContext<'_, C>) -> TokenStream {
     let fields: Vec<Ident> = cx.dims.iter().map(|id| cx.sizes.field(*id)).collect();
-    let docs = cx.dims.iter().map(|id| Literal::string(&format!(" `{}`", symbol_name(cx, *id))));
+    let docs = cx.dims.iter().map(|id| Literal::string(&format!(" {}", code_span(&symbol_name(cx, *id)))));
     let mut params = Vec::new();
     let mut body = TokenStream::new();
     let mut seen: BTreeSet<SymId> = BTreeSet::new();
@@ -105,7 +105,7 @@ pub(super) fn print_sizes<C>(cx: &PlanContext<'_, C>, guards: TokenStream) -> Re
     let mut fields = TokenStream::new();
     for (id, symbol) in cx.plan.symbols.iter() {
         if cx.sizes.is_used(id) || cx.dims.contains(&id) {
-            let (field, doc) = (cx.sizes.field(id), Literal::string(&format!(" `{}`", one_line(&symbol.name))));
+            let (field, doc) = (cx.sizes.field(id), Literal::string(&format!(" {}", code_span(&symbol.name))));
             fields.extend(quote!(#[doc = #doc] pub #field: i64,));
         }
     }
@@ -123,7 +123,7 @@ pub(super) fn print_sizes<C>(cx: &PlanContext<'_, C>, guards: TokenStream) -> Re
     let mut assign = Vec::new();
     for size in &stored {
         let (field, value) = (&size.field, &size.value);
-        let doc = Literal::string(&format!(" `{}`", one_line(&size.text)));
+        let doc = Literal::string(&format!(" {}", code_span(&size.text)));
         fields.extend(quote!(#[doc = #doc] pub #field: i64,));
         assign.push(quote!(self.#field = #value;));
     }
