@@ -65,6 +65,30 @@ fn gpu_targets_share_a_crate() {
     check(&["MODEL", "--out", none, "--target", "sm_42"], 2, &["sm_75", "sm_120a", "native"]);
 }
 
+/// Where there is a driver this is said of no GPU at most, or the command does what it is asked.
+#[test]
+fn a_driver_that_is_missing_is_said() {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("native-crate");
+    let command = |args: &[&str]| {
+        let mut tool = Command::new(env!("CARGO_BIN_EXE_onnx2crate"));
+        let output =
+            tool.arg(digits()).args(args).args(["--target", "native", "--tune-seconds", "0"]).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (status, said) = command(&["--out", out.to_str().unwrap()]);
+    if !said.contains("no driver library") {
+        println!("skipped: this machine has a driver: {said}");
+        let _ = std::fs::remove_dir_all(&out);
+        return;
+    }
+    assert_eq!(status, Some(1), "{said}");
+    assert!(
+        said.contains("NVIDIA driver: found no driver library") && said.contains("needed an NVIDIA driver for CUDA 12"),
+        "{said}"
+    );
+    assert!(!out.exists());
+}
+
 #[test]
 fn a_folder_of_others_is_left_alone() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("foreign");

@@ -15,6 +15,7 @@ pub use code::{Code, Property, TABLE};
 use std::collections::BTreeSet;
 
 use graph::builder::BuildError;
+use graph::expr::ExprError;
 
 /// Something wrong, without the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +139,12 @@ impl From<BuildError> for Fault {
                 Fault::new(Code::Limit, format!("at most {limit}"), found).about(what)
             }
             BuildError::Unsupported { what, closest } => Fault::new(Code::Unsupported, closest, what),
+            BuildError::Expr(ExprError::Class { op, dtype }) => {
+                Fault::new(Code::OperandDType, format!("a dtype on which {op} is defined"), dtype.name())
+            }
+            BuildError::Expr(ExprError::Mixed { op, left, right }) => {
+                Fault::new(Code::OperandDType, format!("values of one dtype for {op}"), format!("{left} and {right}"))
+            }
             error @ (BuildError::NoValue { .. }
             | BuildError::Results { .. }
             | BuildError::Expr(_)

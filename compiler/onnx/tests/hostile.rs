@@ -127,6 +127,10 @@ fn operators_and_arity() {
     check(&model(vec![node("Relu", "", "y")]), &["O2C0303 Relu_0"]);
     check(&model(vec![node("Relu", "x", "y z")]), &["O2C0304 Relu_0 expected 1 outputs, found 2"]);
     check(&model(vec![node("", "x", "y")]), &["O2C0301 _0"]);
+    let strings = graph_with(relu(), |g| g.input[0] = value("x", 8, &["2"]));
+    check(&strings, &["O2C0310 Relu_0 expected a dtype on which max is defined, found str"]);
+    let mixed = graph_with(vec![node("Add", "x w", "y")], |g| g.initializer.push(int64s(&[1, 2])));
+    check(&mixed, &["O2C0310 Add_0"]);
 }
 
 #[test]
