@@ -1,6 +1,7 @@
 //! The call of a launch, and the files with the functions that calls name.
 
 mod cut;
+mod recurrent;
 
 use graph::dim::Dim;
 use nest::kernel::{Body, Kernel};
@@ -178,7 +179,7 @@ pub(crate) fn tile_map(code: &CpuCode, rank: usize) -> TileMap {
         CpuCode::Conv(_) | CpuCode::Depthwise(_) | CpuCode::Pool { .. } => {
             TileMap { n: vec![0], y: vec![2], x: vec![3], c: 1 }
         }
-        CpuCode::Rows(_) => {
+        CpuCode::Rows(_) | CpuCode::Recurrent(_) => {
             let last = rank.saturating_sub(1);
             TileMap { n: (0..last).collect(), y: Vec::new(), x: Vec::new(), c: last }
         }
@@ -217,6 +218,10 @@ fn claimed_call(
     sizes: &[TokenStream],
 ) -> Result<TokenStream, PrintError> {
     let missing = PrintError::Malformed("a launch with too few operands or sizes");
+    if let CpuCode::Recurrent(code) = &claimed.code {
+        let sizes: Vec<TokenStream> = sizes.iter().map(|s| quote!(runtime::cpu::scalar::count(#s))).collect();
+        return recurrent::recurrent_call(site, code, claimed.derived, &sizes);
+    }
     let own = claimed.operands + claimed.derived;
     let (inputs, extra) = site.reads.split_at_checked(own).ok_or(missing.clone())?;
     let (own_sizes, epilogue_sizes) = sizes.split_at_checked(claimed.sizes).ok_or(missing.clone())?;
@@ -314,6 +319,7 @@ fn family_call(site: &CallSite<'_>, code: &CpuCode, sizes: &[TokenStream]) -> Re
             };
             Ok(quote!({ let window = #window; #call }))
         }
+        CpuCode::Recurrent(_) => Err(PrintError::Malformed("a recurrent layer with an epilogue")),
         CpuCode::Rows(rows) => {
             let (length, outer) = sizes.split_last().ok_or(PrintError::Malformed("rows without a length"))?;
             let work = match rows {

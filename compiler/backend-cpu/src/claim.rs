@@ -4,6 +4,7 @@ mod contract;
 mod conv;
 mod pack;
 mod pool;
+mod recurrent;
 mod rows;
 
 use graph::dim::Dim;
@@ -17,7 +18,7 @@ use crate::code::CpuCode;
 
 /// All families.
 pub const CLAIMANTS: &[&dyn Claimant<Code = CpuCode>] =
-    &[&contract::Contractions, &conv::Convolutions, &pool::Pools, &rows::Rows];
+    &[&contract::Contractions, &conv::Convolutions, &pool::Pools, &rows::Rows, &recurrent::Recurrences];
 
 /// Channels in a block.
 pub(crate) const BLOCK: i64 = 16;

@@ -10,6 +10,7 @@ pub enum CpuCode {
     Depthwise(WindowCode),
     Pool { window: WindowCode, mode: PoolMode },
     Rows(RowsCode),
+    Recurrent(RecurrentCode),
 }
 
 /// A batched matrix product. Sizes: the batch extents, m, n, k.
@@ -73,4 +74,38 @@ pub enum RowsCode {
         center: bool,
         eps: u32,
     },
+}
+
+/// All steps of a recurrent layer. Sizes: steps, batch, hidden size. Operands: the input's part of the gates, the state; LSTM: the
+/// cell; what `cell` and `lengths` say. Derived: the state's weights, packed; GRU: of update and reset gate, of the hidden gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecurrentCode {
+    pub cell: CellCode,
+    /// Bound on what enters the activations, by its bits.
+    pub clip: Option<u32>,
+    /// Whether sequences have lengths of their own.
+    pub lengths: bool,
+}
+
+/// What a step computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellCode {
+    Lstm {
+        input_forget: bool,
+        peepholes: bool,
+    },
+    /// `bias`: both biases of all gates follow as an operand.
+    Gru {
+        linear_before_reset: bool,
+        bias: bool,
+    },
+    Plain(PlainCell),
+}
+
+/// The function of a plain cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlainCell {
+    Tanh,
+    Relu,
+    Sigmoid,
 }

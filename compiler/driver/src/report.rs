@@ -136,6 +136,7 @@ fn family(code: &CpuCode) -> &'static str {
         CpuCode::Depthwise(_) => "depthwise convolution",
         CpuCode::Pool { .. } => "pooling",
         CpuCode::Rows(_) => "softmax or norm",
+        CpuCode::Recurrent(_) => "recurrent layer",
     }
 }
 

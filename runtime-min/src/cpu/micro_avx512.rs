@@ -108,6 +108,10 @@ unsafe fn step<const MR: usize, const NP: usize>(
     for (p, line) in lines.iter_mut().enumerate() {
         // SAFETY: promised by the caller.
         *line = unsafe { _mm512_loadu_ps(b.add(p * panel)) };
+        if MR <= 2 {
+            // Few rows wait for B.
+            _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(p * panel + 8 * BLOCK).cast());
+        }
     }
     for (row, from) in c.iter_mut().zip(a) {
         // SAFETY: promised by the caller.

@@ -29,7 +29,7 @@ pub struct Sequence<'a> {
     /// Last step first.
     pub reverse: bool,
     /// Steps of each batch; all `steps` if absent. Values are clamped to `0..=steps`.
-    pub lengths: Option<&'a [i32]>,
+    pub lengths: Option<&'a [i64]>,
     /// Elements of the output from one time to the next; `batch * hidden` for one direction.
     pub y_stride: usize,
 }
@@ -38,6 +38,18 @@ impl Sequence<'_> {
     /// Elements of the state of all batches.
     pub fn state_len(&self) -> Option<usize> {
         product(&[self.batch, self.hidden])
+    }
+
+    /// Copies a first state to where the steps replace it.
+    pub fn begin(&self, from: &[f32], state: &mut [f32]) -> Result<(), KernelError> {
+        let length = self.state_len();
+        need("the first state", length, from.len())?;
+        need("the state", length, state.len())?;
+        let length = length.unwrap_or(0);
+        if let (Some(state), Some(from)) = (state.get_mut(..length), from.get(..length)) {
+            state.copy_from_slice(from);
+        }
+        Ok(())
     }
 
     /// Checks what all cells have in common.
@@ -52,7 +64,7 @@ impl Sequence<'_> {
         need("xw", product(&[self.steps, self.batch, gates, self.hidden]), xw.len())?;
         need("h", self.state_len(), h.len())?;
         need("scratch", product(&[self.batch, gates, self.hidden]), scratch.len())?;
-        need("lengths", Some(self.batch), self.lengths.map_or(self.batch, <[i32]>::len))?;
+        need("lengths", Some(self.batch), self.lengths.map_or(self.batch, <[i64]>::len))?;
         let last = self.steps.saturating_sub(1).checked_mul(self.y_stride);
         let end = last.zip(self.state_len()).and_then(|(last, state)| last.checked_add(state));
         let end = if self.steps == 0 { Some(0) } else { end };

@@ -1,4 +1,5 @@
 //! The recurrent drivers against naive f64 recurrences, on every level.
+use super::super::crew::Crew;
 use super::gru::{GruOptions, gru};
 use super::isa::Isa;
 use super::lstm::{LstmOptions, lstm};
@@ -100,18 +101,44 @@ fn lstm_cell() {
                     let f = sigma((gate(2, j) + peep(2, j) * c[j]).clamp(-limit, limit));
                     let f = if input_forget { 1.0 - i } else { f };
                     c[j] = f * c[j] + i * gate(3, j).clamp(-limit, limit).tanh();
-                    h[j] = sigma((gate(1, j) + peep(1, j) * c[j]).clamp(-limit, limit)) * c[j].tanh();
+                    h[j] =
+                        sigma((gate(1, j) + peep(1, j) * c[j]).clamp(-limit, limit)) * c[j].clamp(-limit, limit).tanh();
                 }
             });
             let options = LstmOptions { peepholes: with_p.then_some(&p[..]), clip, input_forget };
             let (mut h, mut c, mut y, mut scratch) = (h0, c0, vec![9.0; 4 * 3 * n], vec![0.0; 12 * n]);
             let packed = packed(n, 4 * n, 0, 4 * n, &r);
-            assert_eq!(lstm(isa, q, &options, &xw, &packed, &mut h, &mut c, Some(&mut y), &mut scratch), Ok(()));
+            let mut run = |h: &mut [f32], c: &mut [f32], y: &mut [f32]| {
+                lstm(isa, q, &options, &xw, &packed, h, c, Some(y), &mut scratch, &mut Crew::default())
+            };
+            assert_eq!(run(&mut h, &mut c, &mut y), Ok(()));
             close("lstm y", &y, &y_want);
             close("lstm h", &h, &h_want);
             close("lstm c", &c, &c_want);
         }
     });
+}
+
+#[test]
+fn threads_that_share_a_step_change_no_bit() {
+    let (n, steps) = (112, 5);
+    let (xw, r, p) = (noise(steps * 4 * n, 1), noise(n * 4 * n, 2), noise(3 * n, 5));
+    let (h0, c0) = (noise(n, 3), noise(n, 4));
+    let packed = packed(n, 4 * n, 0, 4 * n, &r);
+    let q = Sequence { steps, batch: 1, hidden: n, reverse: false, lengths: None, y_stride: n + 3 };
+    let options = LstmOptions { peepholes: Some(&p), clip: Some(0.9), input_forget: false };
+    let run = |threads: usize| {
+        let (mut h, mut c, mut y) = (h0.clone(), c0.clone(), vec![9.0; steps * (n + 3)]);
+        let (mut scratch, mut crew) = (vec![0.0; 4 * n], Crew::new(threads));
+        let isa = Isa::detect();
+        lstm(isa, &q, &options, &xw, &packed, &mut h, &mut c, Some(&mut y), &mut scratch, &mut crew).unwrap();
+        [h, c, y]
+    };
+    let alone = run(1);
+    assert!(alone[0] != h0 && alone[2][steps * (n + 3) - 3..] == [9.0; 3]);
+    for threads in [2, 3, 9] {
+        assert_eq!(run(threads), alone, "{threads} threads");
+    }
 }
 
 #[test]

@@ -50,6 +50,17 @@ pub(super) fn matrix(shape: &[Dim], k: usize, n: usize) -> Result<Graph, BuildEr
     })
 }
 
+/// `count` rows of a matrix `[R, K]` from row `first` on, as columns of a second operand: `[count/16][K][16]`. What fills the last
+/// block up is no result.
+pub(super) fn rows(shape: &[Dim], first: i64, count: &Dim) -> Result<Graph, BuildError> {
+    let to = vec![blocks(count), shape[1].clone(), Dim::constant(BLOCK)];
+    gather(shape, to, |p, at| {
+        let column = in_block(p, at[0], at[2]);
+        let start = p.int(first);
+        vec![p.add(start, column), at[1]]
+    })
+}
+
 /// Weights of a convolution `[O, I, KH, KW]`: `[O/16][KH][KW][I/16][16 i][16 o]`.
 pub(super) fn conv(shape: &[Dim]) -> Result<Graph, BuildError> {
     let width = Dim::constant(BLOCK);

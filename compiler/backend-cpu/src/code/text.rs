@@ -5,7 +5,9 @@ use graph::text::ParseError;
 use graph::text::cursor::Cursor;
 use plan::text::CodeText;
 
-use crate::code::{ConvCode, CpuCode, GemmB, GemmCode, PoolMode, RowsCode, WindowCode};
+use crate::code::{
+    CellCode, ConvCode, CpuCode, GemmB, GemmCode, PlainCell, PoolMode, RecurrentCode, RowsCode, WindowCode,
+};
 
 impl CodeText for CpuCode {
     fn print(&self) -> String {
@@ -22,12 +24,13 @@ impl CodeText for CpuCode {
             }
             CpuCode::Rows(RowsCode::Softmax { log }) => format!("softmax{}", flag(*log, " log")),
             CpuCode::Rows(RowsCode::Norm { center, eps }) => format!("norm{} eps {eps}", flag(*center, " center")),
+            CpuCode::Recurrent(code) => print_recurrent(code),
         }
     }
 
     fn parse(c: &mut Cursor<'_>) -> Result<CpuCode, ParseError> {
         const EXPECTED: &str =
-            "code of the CPU (`gemm`, `conv`, `depthwise`, `maxpool`, `averagepool`, `softmax` or `norm`)";
+            "code of the CPU (`gemm`, `conv`, `depthwise`, `maxpool`, `averagepool`, `softmax`, `norm` or `recurrent`)";
         let pos = c.pos();
         match c.word(EXPECTED)? {
             "gemm" => parse_gemm(c).map(CpuCode::Gemm),
@@ -50,6 +53,7 @@ impl CodeText for CpuCode {
                 c.keyword("eps")?;
                 Ok(CpuCode::Rows(RowsCode::Norm { center, eps: c.integer("bits of eps")? }))
             }
+            "recurrent" => parse_recurrent(c).map(CpuCode::Recurrent),
             other => {
                 let (expected, found) = (EXPECTED.to_string(), format!("`{other}`"));
                 Err(pos.error(graph::text::ParseErrorKind::Expected { expected, found }))
@@ -111,6 +115,41 @@ fn parse_gemm(c: &mut Cursor<'_>) -> Result<GemmCode, ParseError> {
     Ok(GemmCode { batch, a_row, a_k, b, result_rows, result_column: c.integer("dim")? })
 }
 
+fn print_recurrent(code: &RecurrentCode) -> String {
+    let RecurrentCode { cell, clip, lengths } = code;
+    let cell = match cell {
+        CellCode::Lstm { input_forget, peepholes } => {
+            format!("lstm{}{}", flag(*input_forget, " tied"), flag(*peepholes, " peepholes"))
+        }
+        CellCode::Gru { linear_before_reset, bias } => {
+            format!("gru{}{}", flag(*linear_before_reset, " linear"), flag(*bias, " bias"))
+        }
+        CellCode::Plain(PlainCell::Tanh) => "tanh".to_string(),
+        CellCode::Plain(PlainCell::Relu) => "relu".to_string(),
+        CellCode::Plain(PlainCell::Sigmoid) => "sigmoid".to_string(),
+    };
+    let clip = clip.map_or(String::new(), |bits| format!(" clip {bits}"));
+    format!("recurrent {cell}{clip}{}", flag(*lengths, " lengths"))
+}
+
+fn parse_recurrent(c: &mut Cursor<'_>) -> Result<RecurrentCode, ParseError> {
+    const EXPECTED: &str = "a cell (`lstm`, `gru`, `tanh`, `relu` or `sigmoid`)";
+    let pos = c.pos();
+    let cell = match c.word(EXPECTED)? {
+        "lstm" => CellCode::Lstm { input_forget: c.take_keyword("tied"), peepholes: c.take_keyword("peepholes") },
+        "gru" => CellCode::Gru { linear_before_reset: c.take_keyword("linear"), bias: c.take_keyword("bias") },
+        "tanh" => CellCode::Plain(PlainCell::Tanh),
+        "relu" => CellCode::Plain(PlainCell::Relu),
+        "sigmoid" => CellCode::Plain(PlainCell::Sigmoid),
+        other => {
+            let (expected, found) = (EXPECTED.to_string(), format!("`{other}`"));
+            return Err(pos.error(graph::text::ParseErrorKind::Expected { expected, found }));
+        }
+    };
+    let clip = if c.take_keyword("clip") { Some(c.integer("bits of clip")?) } else { None };
+    Ok(RecurrentCode { cell, clip, lengths: c.take_keyword("lengths") })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +177,11 @@ mod tests {
         check("softmax log");
         check("norm center eps 925353388");
         check("norm eps 0");
+        check("recurrent lstm");
+        check("recurrent lstm tied peepholes clip 1077936128 lengths");
+        check("recurrent gru linear bias");
+        check("recurrent gru lengths");
+        check("recurrent relu clip 1065353216");
     }
 
     #[test]
