@@ -7,7 +7,7 @@
 //!
 //! The polynomials are our own Chebyshev and Remez fits in high precision.
 
-use super::exp::exp;
+use super::exp::exp_normal;
 use super::{poly, poly32};
 
 /// Error function.
@@ -29,7 +29,7 @@ pub fn erf(x: f32) -> f32 {
     let z = x * x;
     let near = x * poly32(z, &NEAR) + x;
     let clamped = if size > 4.0 { 4.0 } else { size };
-    let far = 1.0 - exp(-poly32(clamped, &FAR));
+    let far = 1.0 - exp_normal(-poly32(clamped, &FAR));
     if size < 1.0 { near } else { far.copysign(x) }
 }
 

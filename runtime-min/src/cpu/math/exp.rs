@@ -36,6 +36,13 @@ pub fn exp_flushed(x: f32) -> f32 {
     if x < LEAST { 0.0 } else { y }
 }
 
+/// `e^x` for `x` in `-87..=88`, where the result is a normal number; NaN passes through.
+#[inline(always)]
+pub(super) fn exp_normal(x: f32) -> f32 {
+    let (y, n) = reduced(x);
+    y * power_of_two(n)
+}
+
 /// `e^r` and `n`, where `x = n ln2 + r`.
 #[inline(always)]
 fn reduced(x: f32) -> (f32, i32) {
