@@ -57,7 +57,11 @@ unsafe fn accumulate<const MR: usize, const NP: usize>(
         let mut ahead = run.ahead;
         for _ in 0..run.blocks {
             for _ in 0..run.lines {
-                _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+                // SAFETY: reads nothing.
+                #[allow(unused_unsafe, reason = "safe in newer toolchains")]
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+                }
                 ahead = ahead.wrapping_add(BLOCK);
             }
             for quarter in 0..4 {

@@ -65,7 +65,11 @@ unsafe fn accumulate<const MR: usize, const NP: usize>(
         let mut ahead = run.ahead;
         for _ in 0..run.blocks {
             for _ in 0..run.lines {
-                _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+                // SAFETY: reads nothing.
+                #[allow(unused_unsafe, reason = "safe in newer toolchains")]
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+                }
                 ahead = ahead.wrapping_add(BLOCK);
             }
             for quarter in 0..4 {
@@ -110,7 +114,11 @@ unsafe fn step<const MR: usize, const NP: usize>(
         *line = unsafe { _mm512_loadu_ps(b.add(p * panel)) };
         if MR <= 2 {
             // Few rows wait for B.
-            _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(p * panel + 8 * BLOCK).cast());
+            // SAFETY: reads nothing.
+            #[allow(unused_unsafe, reason = "safe in newer toolchains")]
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(p * panel + 8 * BLOCK).cast());
+            }
         }
     }
     for (row, from) in c.iter_mut().zip(a) {
