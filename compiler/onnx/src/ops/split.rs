@@ -49,16 +49,17 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
         }
         None => even_parts(ctx, extent, parts)?,
     };
-    let mut outputs = Vec::with_capacity(sizes.len());
+    let mut outputs = Vec::with_capacity(ctx.wanted.len());
     let mut start = Dim::constant(0);
-    for size in sizes {
+    for size in sizes.into_iter().take(ctx.wanted.len()) {
         outputs.push(ctx.b.slice(x, axis, &start, 1, size.clone())?.into());
         start = &start + &size;
     }
     Ok(outputs)
 }
 
-/// Sizes of `parts` parts, all equal but the last ones, which get what is left.
+/// Sizes of `parts` parts, all equal but the last ones, which get what is left; only of those that are wanted, as a model may
+/// ask for any number.
 fn even_parts(ctx: &mut Ctx<'_>, extent: &Dim, parts: usize) -> Result<Vec<Dim>, BuildError> {
     let count = Dim::from(parts);
     if ctx.opset < 18 {
@@ -71,7 +72,7 @@ fn even_parts(ctx: &mut Ctx<'_>, extent: &Dim, parts: usize) -> Result<Vec<Dim>,
         symbols.max(&Dim::constant(0), &symbols.min(&chunk, &left))
     };
     let even = symbols.prove(&Pred::Divides(count, extent.clone())) == Some(true);
-    Ok((0..parts).map(|k| if even { chunk.clone() } else { size(k) }).collect())
+    Ok((0..parts.min(ctx.wanted.len())).map(|k| if even { chunk.clone() } else { size(k) }).collect())
 }
 
 #[cfg(test)]
@@ -84,6 +85,12 @@ mod tests {
         let case = Case::new(&OPERATOR).attr("num_outputs", int(4)).value(i64s(&[5], &[1, 2, 3, 4, 5])).outputs(4);
         let last = i64s(&[0], &[]);
         case.expect(&[i64s(&[2], &[1, 2]), i64s(&[2], &[3, 4]), i64s(&[1], &[5]), last]);
+    }
+
+    #[test]
+    fn parts_that_nobody_wants_are_not_made() {
+        let case = Case::new(&OPERATOR).attr("num_outputs", int(1 << 40)).value(i64s(&[2], &[1, 2])).outputs(3);
+        case.expect(&[i64s(&[1], &[1]), i64s(&[1], &[2]), i64s(&[0], &[])]);
     }
 
     #[test]
