@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 const CLOCK_BITS: u32 = 26;
 const LANE_SHIFT: u32 = CLOCK_BITS;
+const LANE: u64 = 31 << LANE_SHIFT;
 const WARP_SHIFT: u32 = LANE_SHIFT + 5;
 const STRONG_SHIFT: u32 = WARP_SHIFT + 9;
 const GROUP_SHIFT: u32 = STRONG_SHIFT + 1;
@@ -134,6 +135,7 @@ pub(crate) struct View<'c> {
 }
 
 impl View<'_> {
+    #[inline]
     fn stamp(&self) -> u64 {
         let clock = self.clock;
         u64::from(clock.now()) & ((1 << CLOCK_BITS) - 1)
@@ -144,6 +146,7 @@ impl View<'_> {
     }
 
     /// Whether a stamped access happens before this one.
+    #[inline]
     fn after(&self, stamp: u64) -> bool {
         if stamp == 0 {
             return true;
@@ -188,6 +191,11 @@ impl Shadow {
     pub fn read(&mut self, view: &View) -> Option<u64> {
         let race = (!view.after(self.write)).then_some(self.write);
         let stamp = view.stamp();
+        // Two lanes of a warp stand for all of it.
+        let of_warp = |other: u64| (stamp ^ other) & !LANE == 0;
+        if of_warp(self.read) && of_warp(self.read_before) && self.read != self.read_before {
+            return race;
+        }
         if stamp != self.read {
             let same_thread = (stamp ^ self.read) >> LANE_SHIFT == 0;
             if !same_thread && !view.after(self.read) {
@@ -209,6 +217,7 @@ impl Shadow {
         race
     }
 
+    #[inline]
     pub fn set_write(&mut self, view: &View) {
         *self = Shadow { write: view.stamp(), read: 0, read_before: 0 };
     }
