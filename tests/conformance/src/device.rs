@@ -1,6 +1,9 @@
 //! Models on a GPU, emulated or real: planned, lowered, loaded, and run by a session of the runtime. The emulated one is the
 //! stand-in driver over the PTX emulator.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use gpu_checks::emulated::Emulated;
 use graph::datum::Datum;
 use graph::graph::Model;
@@ -125,16 +128,25 @@ impl Ready {
     pub fn run(self, place: Place, inputs: &[&[Datum]]) -> Result<Vec<Vec<Datum>>, String> {
         match place {
             Place::Gpu(table) => self.run_on(table, inputs),
-            Place::Emulator => {
-                let script = Script { capability: self.sm.number() as i32, ..Script::default() };
-                let driver = StandIn::new(Box::new(Emulated::default()), script);
-                self.run_on(driver.table(), inputs).map_err(|e| {
-                    // The driver's answer is a number; what the emulator found is with the stand-in.
-                    let found = driver.leaks().misuse;
-                    if found.is_empty() { e } else { format!("run: {}", found.join("; ")) }
-                })
-            }
+            Place::Emulator => self.emulate(Emulated::default(), inputs),
         }
+    }
+
+    /// Runs it on the emulator; results, and the instructions that warps executed.
+    pub fn run_counted(self, inputs: &[&[Datum]]) -> Result<(Vec<Vec<Datum>>, u64), String> {
+        let executed = Arc::new(AtomicU64::new(0));
+        let found = self.emulate(Emulated::counting(executed.clone()), inputs)?;
+        Ok((found, executed.load(Ordering::Relaxed)))
+    }
+
+    fn emulate(self, device: Emulated, inputs: &[&[Datum]]) -> Result<Vec<Vec<Datum>>, String> {
+        let script = Script { capability: self.sm.number() as i32, ..Script::default() };
+        let driver = StandIn::new(Box::new(device), script);
+        self.run_on(driver.table(), inputs).map_err(|e| {
+            // The driver's answer is a number; what the emulator found is with the stand-in.
+            let found = driver.leaks().misuse;
+            if found.is_empty() { e } else { format!("run: {}", found.join("; ")) }
+        })
     }
 
     fn run_on(self, table: &'static DriverTable, inputs: &[&[Datum]]) -> Result<Vec<Vec<Datum>>, String> {

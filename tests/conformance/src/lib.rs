@@ -16,6 +16,7 @@ pub mod hardware;
 pub mod lowered;
 pub mod networks;
 pub mod planted;
+pub mod resize;
 pub mod stage;
 pub mod suite;
 pub mod texts;

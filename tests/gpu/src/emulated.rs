@@ -1,6 +1,8 @@
 //! The PTX emulator as the device of the driver that stands in.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ptx_emu::{Device, Element, Im2col, Launch, Module, Swizzle, TensorMap};
 use runtime_min::gpu::kernel_calls::LaunchShape;
@@ -13,6 +15,14 @@ pub struct Emulated {
     modules: Vec<Module>,
     /// The emulator hands out bytes that hold nothing; allocations of the driver are remembered by their first address.
     live: BTreeMap<u64, usize>,
+    executed: Arc<AtomicU64>,
+}
+
+impl Emulated {
+    /// A device that adds the instructions of its warps to a counter.
+    pub fn counting(executed: Arc<AtomicU64>) -> Emulated {
+        Emulated { executed, ..Emulated::default() }
+    }
 }
 
 impl Executor for Emulated {
@@ -58,7 +68,9 @@ impl Executor for Emulated {
             ..Launch::new(entry, shape.grid, shape.block, params)
         };
         let done = self.device.launch(module, &launch);
-        done.map(|_| ()).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        let stats = done.map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        self.executed.fetch_add(stats.warp_instructions, Ordering::Relaxed);
+        Ok(())
     }
 
     fn refuses(&mut self, map: &MapFields) -> Option<String> {
