@@ -28,6 +28,7 @@ files! {
     "bridge.rs"
     "copy.rs"
     "cpu/conv.rs"
+    "cpu/conv_transpose.rs"
     "cpu/depthwise.rs"
     "cpu/each_row.rs"
     "cpu/gemm.rs"

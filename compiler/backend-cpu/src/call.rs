@@ -9,7 +9,7 @@ use plan::plan::{Action, Block, Claimed, Code, CodeId, Launch, Plan, View};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use crate::code::{ConvCode, CpuCode, GemmB, GemmCode, PoolMode, RowsCode, WindowCode};
+use crate::code::{ConvCode, ConvKind, CpuCode, GemmB, GemmCode, PoolMode, RowsCode, WindowCode};
 use crate::error::PrintError;
 use crate::print::{TileMap, print_epilogue, print_kernel};
 
@@ -421,17 +421,20 @@ fn conv_call(conv: &ConvCode, sizes: &[TokenStream]) -> Result<TokenStream, Prin
             pads: [#top, #left],
         }
     };
-    Ok(if conv.stem {
-        quote! {{
+    Ok(match conv.kind {
+        ConvKind::Stem => quote! {{
             let stem = runtime::cpu::stem::Stem { in_channels: #inputs, conv: #described };
             let own = stem.conv.part(&cut, part);
             runtime::cpu::stem::conv_stem(isa, &stem, &own, x0, x1, workspace, &mut store)
-        }}
-    } else {
-        quote! {{
+        }},
+        ConvKind::Blocks => quote! {{
             let conv = #described;
             runtime::cpu::conv::conv(isa, &conv, &conv.part(&cut, part), x0, x1, &mut store)
-        }}
+        }},
+        ConvKind::Transposed => quote! {{
+            let conv = #described;
+            runtime::cpu::conv_transpose::conv_transpose(isa, &conv, &conv.part(&cut, part), x0, x1, &mut store)
+        }},
     })
 }
 

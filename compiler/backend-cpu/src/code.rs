@@ -36,15 +36,26 @@ pub enum GemmB {
     Strided { k: usize, n: usize },
 }
 
-/// A convolution of channel blocks, or of few plain channels (`stem`). Sizes: batch, input channels, output channels, input
-/// height and width, output height and width, pads above and to the left.
+/// A convolution. Sizes: batch, input channels, output channels, input height and width, output height and width, pads above
+/// and to the left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConvCode {
-    pub stem: bool,
+    pub kind: ConvKind,
     pub groups: i64,
     pub kernel: [i64; 2],
     pub strides: [i64; 2],
     pub dilations: [i64; 2],
+}
+
+/// Which kernel of convolutions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvKind {
+    /// Channel blocks.
+    Blocks,
+    /// Few plain channels.
+    Stem,
+    /// The transposed convolution of channel blocks.
+    Transposed,
 }
 
 /// A window walk over channel blocks. Sizes: batch, channels, input height and width, output height and width, pads above

@@ -84,7 +84,7 @@ impl Conv2d {
         self.kernel[0] * self.kernel[1]
     }
 
-    fn check(&self, part: &Part, input: &[f32], weights: &[f32]) -> Result<(), KernelError> {
+    pub(super) fn check(&self, part: &Part, input: &[f32], weights: &[f32]) -> Result<(), KernelError> {
         let rule = |holds: bool, rule| if holds { Ok(()) } else { Err(KernelError::Shape { rule }) };
         rule(self.groups >= 1, "groups >= 1")?;
         rule(self.in_blocks.is_multiple_of(self.groups), "groups divide the input blocks")?;
@@ -101,7 +101,7 @@ impl Conv2d {
     }
 }
 
-static ZEROS: [f32; BLOCK] = [0.0; BLOCK];
+pub(super) static ZEROS: [f32; BLOCK] = [0.0; BLOCK];
 
 /// Computes `part` of every image and hands it to `store`; tiles stay inside one output row, `c` is a multiple of 16.
 pub fn conv(

@@ -4,7 +4,8 @@
 //! implements (bias, activation, residual, any layout). Sizes are arguments; only register tiles are constants.
 //!
 //! ```text
-//! pack (weights, B) ─► gemm, conv, stem ─► micro (one register tile over runs of k) ─► micro_avx512 | micro_avx2 | micro_portable
+//! pack (weights, B) ─► gemm, conv, conv_transpose, stem ─► micro (one register tile over runs of k)
+//!                         │                                └► micro_avx512 | micro_avx2 | micro_portable
 //!                         └► rnn, lstm, gru
 //! depthwise, pool ─► window ─┐
 //! rows, math                ─┴► isa::vectorize (plain loops, compiled once per instruction set)
@@ -15,6 +16,9 @@
 pub mod conv;
 #[cfg(test)]
 mod conv_tests;
+pub mod conv_transpose;
+#[cfg(test)]
+mod conv_transpose_tests;
 pub mod depthwise;
 pub mod each_row;
 pub mod gemm;

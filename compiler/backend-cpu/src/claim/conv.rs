@@ -1,14 +1,16 @@
-//! 2-D convolutions with constant weights over channel blocks: dense and grouped, depthwise, and the stem of few channels.
+//! 2-D convolutions with constant weights over channel blocks: dense and grouped, depthwise, transposed, and the stem of few
+//! channels.
 
 use graph::dim::Dim;
 use graph::dtype::DType;
 use graph::graph::NodeId;
 use graph::region::conv::Conv;
+use graph::region::conv_transpose::ConvTranspose;
 use nest::layout::Layout;
 use plan::claim::{Claim, ClaimOperand, Claimant, Derived, Site, Want};
 
 use crate::claim::{BLOCK, cost, f32_shape, pack, region_at};
-use crate::code::{ConvCode, CpuCode, WindowCode};
+use crate::code::{ConvCode, ConvKind, CpuCode, WindowCode};
 
 /// The family.
 pub(super) struct Convolutions;
@@ -24,7 +26,7 @@ impl Claimant for Convolutions {
     }
 
     fn claims(&self, site: &Site<'_>, seed: NodeId) -> Vec<Claim<CpuCode>> {
-        claim(site, seed).into_iter().collect()
+        claim(site, seed).or_else(|| claim_transposed(site, seed)).into_iter().collect()
     }
 }
 
@@ -74,11 +76,11 @@ fn claim(site: &Site<'_>, seed: NodeId) -> Option<Claim<CpuCode>> {
             &last + &Dim::constant((kernel[d] - 1) * dilations[d] + 1)
         };
         let padded = Dim::product([&Dim::constant(channels), &reach(0), &reach(1), &Dim::constant(4)]);
-        let code = CpuCode::Conv(ConvCode { stem: true, groups: 1, kernel, strides, dilations });
+        let code = CpuCode::Conv(ConvCode { kind: ConvKind::Stem, groups: 1, kernel, strides, dilations });
         (pack::stem(w).ok()?, Want::Dense, padded, sizes(&[channels, out_channels]), code)
     } else if plain || grouped {
-        let code = CpuCode::Conv(ConvCode { stem: false, groups: conv.groups, kernel, strides, dilations });
-        (pack::conv(w).ok()?, blocked, Dim::constant(0), sizes(&[channels, out_channels]), code)
+        let code = CpuCode::Conv(ConvCode { kind: ConvKind::Blocks, groups: conv.groups, kernel, strides, dilations });
+        (pack::conv(w, false).ok()?, blocked, Dim::constant(0), sizes(&[channels, out_channels]), code)
     } else {
         return None;
     };
@@ -94,5 +96,38 @@ fn claim(site: &Site<'_>, seed: NodeId) -> Option<Claim<CpuCode>> {
         workspace,
         cost: cost(site.symbols, &work),
         code,
+    })
+}
+
+fn claim_transposed(site: &Site<'_>, seed: NodeId) -> Option<Claim<CpuCode>> {
+    let (node, region) = region_at(site.graph, seed, "conv_transpose")?;
+    let conv = ConvTranspose::from_attrs(&region.attrs).ok()?;
+    let ([data, weight], [result]) = (node.operands.as_slice(), node.results.as_slice()) else { return None };
+    let (x, w) = (f32_shape(site.graph, *data)?, f32_shape(site.graph, *weight)?);
+    if conv.acc != DType::F32 || conv.groups != 1 || x.len() != 4 || (site.constants)(*weight).is_none() {
+        return None;
+    }
+    let (kernel, strides, dilations) =
+        ([w[2].as_const()?, w[3].as_const()?], pair(&conv.window.strides)?, pair(&conv.window.dilations)?);
+    if conv.window.pads_begin.iter().any(|pad| site.symbols.range(pad).lo < 0) {
+        return None;
+    }
+    let (channels, out_channels) = (w[0].as_const()?, w[1].as_const()?);
+    let output = &conv.window.output;
+    let mut sizes = vec![x[0].clone(), Dim::constant(channels), Dim::constant(out_channels)];
+    sizes.extend([x[2].clone(), x[3].clone(), output[0].clone(), output[1].clone()]);
+    sizes.extend(conv.window.pads_begin.iter().cloned());
+    let work = Dim::product([&x[0], &w[0], &w[1], &w[2], &w[3], &x[2], &x[3]]);
+    Some(Claim {
+        nodes: vec![seed],
+        operands: vec![ClaimOperand { value: *data, want: Want::Layout(channel_blocks()) }],
+        derived: vec![Derived { name: "packed".to_string(), graph: pack::conv(w, true).ok()?, inputs: vec![*weight] }],
+        results: vec![*result],
+        result_layout: Some(channel_blocks()),
+        epilogue: true,
+        sizes,
+        workspace: Dim::constant(0),
+        cost: cost(site.symbols, &work),
+        code: CpuCode::Conv(ConvCode { kind: ConvKind::Transposed, groups: 1, kernel, strides, dilations }),
     })
 }

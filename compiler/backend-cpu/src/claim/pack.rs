@@ -61,14 +61,16 @@ pub(super) fn rows(shape: &[Dim], first: i64, count: &Dim) -> Result<Graph, Buil
     })
 }
 
-/// Weights of a convolution `[O, I, KH, KW]`: `[O/16][KH][KW][I/16][16 i][16 o]`.
-pub(super) fn conv(shape: &[Dim]) -> Result<Graph, BuildError> {
+/// Weights of a convolution `[O, I, KH, KW]`, or `[I, O, KH, KW]` of a transposed one: `[O/16][KH][KW][I/16][16 i][16 o]`.
+pub(super) fn conv(shape: &[Dim], transposed: bool) -> Result<Graph, BuildError> {
     let width = Dim::constant(BLOCK);
-    let to = vec![blocks(&shape[0]), shape[2].clone(), shape[3].clone(), blocks(&shape[1]), width.clone(), width];
+    let (outputs, inputs) = if transposed { (&shape[1], &shape[0]) } else { (&shape[0], &shape[1]) };
+    let to = vec![blocks(outputs), shape[2].clone(), shape[3].clone(), blocks(inputs), width.clone(), width];
     gather(shape, to, |p, at| {
         let o = in_block(p, at[0], at[5]);
         let i = in_block(p, at[3], at[4]);
-        vec![o, i, at[1], at[2]]
+        let [first, second] = if transposed { [i, o] } else { [o, i] };
+        vec![first, second, at[1], at[2]]
     })
 }
 

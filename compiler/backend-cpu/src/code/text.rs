@@ -6,16 +6,21 @@ use graph::text::cursor::Cursor;
 use plan::text::CodeText;
 
 use crate::code::{
-    CellCode, ConvCode, CpuCode, GemmB, GemmCode, PlainCell, PoolMode, RecurrentCode, RowsCode, WindowCode,
+    CellCode, ConvCode, ConvKind, CpuCode, GemmB, GemmCode, PlainCell, PoolMode, RecurrentCode, RowsCode, WindowCode,
 };
 
 impl CodeText for CpuCode {
     fn print(&self) -> String {
         match self {
             CpuCode::Gemm(gemm) => print_gemm(gemm),
-            CpuCode::Conv(ConvCode { stem, groups, kernel, strides, dilations }) => {
+            CpuCode::Conv(ConvCode { kind, groups, kernel, strides, dilations }) => {
                 let window = print_window(&WindowCode { kernel: *kernel, strides: *strides, dilations: *dilations });
-                format!("conv{} groups {groups} {window}", flag(*stem, " stem"))
+                let kind = match kind {
+                    ConvKind::Blocks => "",
+                    ConvKind::Stem => " stem",
+                    ConvKind::Transposed => " transposed",
+                };
+                format!("conv{kind} groups {groups} {window}")
             }
             CpuCode::Depthwise(window) => format!("depthwise {}", print_window(window)),
             CpuCode::Pool { window, mode: PoolMode::Max } => format!("maxpool {}", print_window(window)),
@@ -35,11 +40,15 @@ impl CodeText for CpuCode {
         match c.word(EXPECTED)? {
             "gemm" => parse_gemm(c).map(CpuCode::Gemm),
             "conv" => {
-                let stem = c.take_keyword("stem");
+                let kind = match (c.take_keyword("stem"), c.take_keyword("transposed")) {
+                    (true, _) => ConvKind::Stem,
+                    (false, true) => ConvKind::Transposed,
+                    (false, false) => ConvKind::Blocks,
+                };
                 c.keyword("groups")?;
                 let groups = c.integer("groups")?;
                 let WindowCode { kernel, strides, dilations } = parse_window(c)?;
-                Ok(CpuCode::Conv(ConvCode { stem, groups, kernel, strides, dilations }))
+                Ok(CpuCode::Conv(ConvCode { kind, groups, kernel, strides, dilations }))
             }
             "depthwise" => parse_window(c).map(CpuCode::Depthwise),
             "maxpool" => Ok(CpuCode::Pool { window: parse_window(c)?, mode: PoolMode::Max }),
@@ -169,6 +178,7 @@ mod tests {
         check("gemm batch [] rows none k 1 strided 0 1 result [] 0");
         check("conv stem groups 1 kernel [7, 7] strides [2, 2] dilations [1, 1]");
         check("conv groups 4 kernel [3, 1] strides [1, 1] dilations [2, 1]");
+        check("conv transposed groups 1 kernel [2, 2] strides [2, 2] dilations [1, 1]");
         check("depthwise kernel [3, 3] strides [1, 2] dilations [1, 1]");
         check("maxpool kernel [3, 3] strides [2, 2] dilations [1, 1]");
         check("averagepool padded kernel [2, 2] strides [2, 2] dilations [1, 1]");
