@@ -29,6 +29,8 @@ pub enum Role {
     X,
     /// Blocks of 16 channels, or of 16 columns of a matrix.
     C,
+    /// A dim of a loop nest.
+    Dim(usize),
 }
 
 /// A dim of a result.
@@ -120,6 +122,11 @@ impl Cut {
     /// Parts there are.
     pub fn parts(&self) -> usize {
         self.parts
+    }
+
+    /// What is cut, if anything is.
+    pub fn role(&self) -> Option<Role> {
+        self.role
     }
 
     fn first(&self, part: usize) -> usize {

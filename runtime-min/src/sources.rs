@@ -56,6 +56,7 @@ files! {
     "cpu/rnn.rs"
     "cpu/rows.rs"
     "cpu/scalar.rs"
+    "cpu/slab.rs"
     "cpu/stem.rs"
     "cpu/tile.rs"
     "cpu/window.rs"

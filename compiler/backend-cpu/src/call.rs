@@ -2,6 +2,7 @@
 
 mod cut;
 mod recurrent;
+mod slab;
 
 use graph::dim::Dim;
 use nest::kernel::{Body, Kernel};
@@ -104,6 +105,12 @@ fn uses(text: &str) -> TokenStream {
         ),
     );
     add(
+        "Slab",
+        quote!(
+            use super::super::runtime::cpu::slab::Slab;
+        ),
+    );
+    add(
         "Tile",
         quote!(
             use super::super::runtime::cpu::tile::Tile;
@@ -195,6 +202,9 @@ pub fn print_call(plan: &Plan<CpuCode>, site: &CallSite<'_>) -> Result<TokenStre
     match code {
         Code::Kernel(kernel) => {
             let name = format_ident!("k{id}");
+            if let Some(call) = slab::call(site, kernel, &name, &sizes)? {
+                return Ok(call);
+            }
             let scratch = match (&kernel.body, &site.workspace) {
                 (Body::Sort { .. }, Some(workspace)) => quote!(#workspace,),
                 (Body::Sort { .. }, None) => return Err(PrintError::Malformed("a sort without scratch")),

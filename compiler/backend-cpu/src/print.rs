@@ -10,8 +10,10 @@ mod cast;
 mod expr;
 mod function;
 mod primitive;
+mod slab;
 mod stage;
 mod types;
 
 pub use function::{Function, TileMap, print_epilogue, print_kernel};
+pub use slab::slab_dims;
 pub use types::{storage_type, working_type};

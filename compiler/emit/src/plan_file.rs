@@ -100,7 +100,7 @@ pub fn print<C>(
             pub buffers: &'a mut Buffers,
             pub sizes: &'a mut Sizes,
             pub profile: &'a mut Profile,
-            #[allow(dead_code, reason = "only claims are cut")]
+            #[allow(dead_code, reason = "only claims and nests are cut")]
             pub crew: &'a mut Crew,
         }
 

@@ -44,6 +44,7 @@ pub mod rnn;
 mod rnn_tests;
 pub mod rows;
 pub mod scalar;
+pub mod slab;
 pub mod stem;
 pub mod tile;
 pub mod window;

@@ -9,7 +9,8 @@ use quote::{format_ident, quote};
 
 use crate::error::PrintError;
 use crate::print::primitive;
-use crate::print::stage::{Sink, Source, StagePrinter, StageSpec, TileLoop, slice_type};
+use crate::print::slab::slab_dims;
+use crate::print::stage::{Sink, Source, StagePrinter, StageSpec, TileLoop, entries, slice_type};
 
 /// A printed function.
 #[derive(Clone, Debug)]
@@ -69,8 +70,8 @@ fn memory(kernel: &Kernel) -> Vec<Source> {
     sources.map(|(k, port)| Source::Memory { name: operand(k), port: port.clone() }).collect()
 }
 
-/// A kernel as `pub fn name(isa, operands…, results…, p) -> Result<(), KernelError>`; a sort also takes scratch for one
-/// position per element of its axis.
+/// A kernel as `pub fn name(isa, operands…, results…, p) -> Result<(), KernelError>`; a nest with [`slab_dims`] takes its slab
+/// before `p`, a sort scratch for one position per element of its axis.
 pub fn print_kernel(kernel: &Kernel, name: &str, doc: &str) -> Result<Function, PrintError> {
     let body = match &kernel.body {
         Body::Nest(nest) => nest_body(kernel, nest)?,
@@ -97,7 +98,10 @@ fn function(kernel: &Kernel, name: &str, doc: &str, body: TokenStream, wide: boo
     let count = kernel.params;
     let unpack = unpack(count);
     let tokens = if wide {
-        let given = slices(kernel, 0);
+        let mut given = slices(kernel, 0);
+        if !slab_dims(kernel).is_empty() {
+            given.push(Slice { name: format_ident!("slab"), ty: quote!(Slab), mutable: false });
+        }
         shell(&name, doc, &given, count, &body)
     } else {
         quote! {
@@ -170,6 +174,7 @@ fn shell(name: &Ident, doc: &str, slices: &[Slice], count: usize, body: &TokenSt
 
 fn nest_body(kernel: &Kernel, nest: &Nest) -> Result<TokenStream, PrintError> {
     let extents = extents(kernel);
+    let slab = !slab_dims(kernel).is_empty();
     let mut given = BTreeMap::new();
     let mut sources = memory(kernel);
     let mut stages = TokenStream::new();
@@ -189,6 +194,7 @@ fn nest_body(kernel: &Kernel, nest: &Nest) -> Result<TokenStream, PrintError> {
             block: first_block(kernel, stage),
             given: given.clone(),
             tile: None,
+            slab: slab && nest.stages.len() == 1,
         };
         let mut sinks = Vec::new();
         let mut names = Vec::new();
@@ -201,7 +207,7 @@ fn nest_body(kernel: &Kernel, nest: &Nest) -> Result<TokenStream, PrintError> {
                         port,
                         value: out.value,
                         index: index.clone(),
-                        start: None,
+                        start: slab.then(|| quote!(slab.start)),
                     });
                 }
                 Target::Keep => {
@@ -236,13 +242,14 @@ fn nest_body(kernel: &Kernel, nest: &Nest) -> Result<TokenStream, PrintError> {
     let printer = crate::print::address::SizePrinter { symbols: &symbols, name: &name };
     for (d, extent) in nest.outer.iter().enumerate().rev() {
         let (name, extent) = (&outer[d], printer.size(extent));
-        stages = quote!(for #name in 0..#extent { #stages });
+        let entries = entries(Some(d), &extent, slab);
+        stages = quote!(for #name in #entries { #stages });
     }
     Ok(stages)
 }
 
 /// The block of the first stored result.
-fn first_block(kernel: &Kernel, stage: &Stage) -> Option<nest::layout::Block> {
+pub(super) fn first_block(kernel: &Kernel, stage: &Stage) -> Option<nest::layout::Block> {
     stage.outs.iter().find_map(|out| match &out.target {
         Target::Store { result, .. } => kernel.results.get(*result).and_then(|p| p.access.block),
         Target::Keep => None,
@@ -312,7 +319,8 @@ pub fn print_epilogue(
     for out in &stage.outs {
         if let Target::Store { result: k, index } = &out.target {
             let port = kernel.results.get(*k).ok_or(PrintError::Malformed("no such result"))?.clone();
-            let start = Some(format_ident!("s{k}"));
+            let start = format_ident!("s{k}");
+            let start = Some(quote!(#start));
             sinks.push(Sink::Store { name: result(*k), port, value: out.value, index: index.clone(), start });
         }
     }
@@ -328,6 +336,7 @@ pub fn print_epilogue(
             block: None,
             given: given.clone(),
             tile: Some(tile),
+            slab: false,
         };
         let tokens = StagePrinter::new(&spec, kernel.params, &extents).print(&sinks)?;
         let count = count.unwrap_or_else(|| quote!(16));

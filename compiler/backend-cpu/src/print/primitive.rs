@@ -79,6 +79,7 @@ pub(super) fn scatter(
         block: None,
         given: BTreeMap::new(),
         tile: None,
+        slab: false,
     };
     let mut values = scatter.index.clone();
     values.push(scatter.value);

@@ -54,13 +54,15 @@ pub(super) struct StageSpec<'a> {
     /// Parallel dims whose index is given from outside: expression, known to be within the extent.
     pub given: BTreeMap<usize, TokenStream>,
     pub tile: Option<TileLoop>,
+    /// Whether the parallel loops but the innermost run over a slab's entries.
+    pub slab: bool,
 }
 
 /// A sink: what happens with the values at one point.
 pub(super) enum Sink {
     /// Store to a slice with an address map, at the stage's own index.
     /// The slice begins at position `start` of the buffer, if that is given.
-    Store { name: Ident, port: Port, value: ExprId, index: Vec<ExprId>, start: Option<Ident> },
+    Store { name: Ident, port: Port, value: ExprId, index: Vec<ExprId>, start: Option<TokenStream> },
     /// Any statements over printed values.
     Custom { values: Vec<ExprId>, print: Box<dyn Fn(&[TokenStream]) -> TokenStream> },
 }
@@ -69,6 +71,8 @@ pub(super) enum Sink {
 struct LoopVar {
     name: Ident,
     extent: TokenStream,
+    /// The dim that it runs over, one entry or block at a time.
+    dim: Option<usize>,
 }
 
 /// Prints one stage.
@@ -143,11 +147,11 @@ impl<'a> StagePrinter<'a> {
             match block.filter(|b| b.dim == d) {
                 Some(b) => {
                     let blocks = self.symbols.ceil_div(extent, &Dim::constant(b.factor));
-                    let outer = self.add_loop(&format!("i{d}o"), &blocks);
+                    let outer = self.add_dim_loop(&format!("i{d}o"), &blocks, d);
                     self.index[d] = &outer * &Dim::constant(b.factor);
                 }
                 None if extent.is(1) || spec.tile.as_ref().is_some_and(|t| t.dim == d) => {}
-                None => self.index[d] = self.add_loop(&format!("i{d}"), extent),
+                None => self.index[d] = self.add_dim_loop(&format!("i{d}"), extent, d),
             }
         }
         if let Some(b) = block
@@ -185,6 +189,14 @@ impl<'a> StagePrinter<'a> {
         SizePrinter { symbols: &self.symbols, name: &name }.size(dim)
     }
 
+    fn add_dim_loop(&mut self, name: &str, extent: &Dim, dim: usize) -> Dim {
+        let index = self.add_loop(name, extent);
+        if let Some(last) = self.loops.last_mut() {
+            last.dim = Some(dim);
+        }
+        index
+    }
+
     fn add_loop(&mut self, name: &str, extent: &Dim) -> Dim {
         let tokens = self.size_tokens(extent);
         self.add_loop_tokens(name, tokens, extent.as_const())
@@ -194,7 +206,7 @@ impl<'a> StagePrinter<'a> {
         let hi = constant.map_or(1 << 40, |c| (c - 1).max(0));
         let id = self.symbols.add(name, 0, Some(hi), SymSource::Bind);
         let ident = format_ident!("{name}");
-        self.loops.push(LoopVar { name: ident.clone(), extent });
+        self.loops.push(LoopVar { name: ident.clone(), extent, dim: None });
         self.names.insert(id, (quote!(#ident), self.loops.len()));
         self.innermost = Some(id);
         Dim::symbol(id)
@@ -287,7 +299,7 @@ impl<'a> StagePrinter<'a> {
             let after = if level == self.parallel_loops { self.after.clone() } else { TokenStream::new() };
             body = quote!(#before #body #after);
             if level > 0 {
-                let LoopVar { name, extent } = &self.loops[level - 1];
+                let LoopVar { name, extent, dim } = &self.loops[level - 1];
                 body = if level == self.before.len() - 1 {
                     let counter = format_ident!("{name}_n");
                     let behind = &self.behind;
@@ -296,7 +308,8 @@ impl<'a> StagePrinter<'a> {
                         #behind
                     }
                 } else {
-                    quote!(for #name in 0..#extent { #body })
+                    let entries = entries(*dim, extent, self.spec.slab);
+                    quote!(for #name in #entries { #body })
                 };
             }
         }
@@ -534,7 +547,7 @@ impl<'a> StagePrinter<'a> {
         &mut self,
         address: &Dim,
         of: TokenStream,
-        start: Option<&Ident>,
+        start: Option<&TokenStream>,
         mutable: bool,
     ) -> Option<(Ident, Ident)> {
         let innermost = self.innermost.filter(|_| self.complete)?;
@@ -543,7 +556,7 @@ impl<'a> StagePrinter<'a> {
         if self.dim_level(&base) >= depth {
             return None;
         }
-        let LoopVar { name, extent } = self.loops.get(depth - 1)?;
+        let LoopVar { name, extent, .. } = self.loops.get(depth - 1)?;
         let counter = format_ident!("{name}_n");
         let row = format_ident!("row{}", self.rows);
         let (base, extent) = (since(start, self.size_tokens(&base)), extent.clone());
@@ -595,8 +608,19 @@ impl<'a> StagePrinter<'a> {
     }
 }
 
+/// The range of a loop over a dim: a slab's entries of it.
+pub(super) fn entries(dim: Option<usize>, extent: &TokenStream, slab: bool) -> TokenStream {
+    match dim.filter(|_| slab) {
+        Some(dim) => {
+            let dim = proc_macro2::Literal::usize_unsuffixed(dim);
+            quote!(slab.range(#dim, #extent))
+        }
+        None => quote!(0..#extent),
+    }
+}
+
 /// A position counted from the first element of a slice.
-fn since(start: Option<&Ident>, position: TokenStream) -> TokenStream {
+fn since(start: Option<&TokenStream>, position: TokenStream) -> TokenStream {
     match start {
         Some(start) => quote!((#position - #start)),
         None => position,
