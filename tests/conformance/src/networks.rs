@@ -64,10 +64,16 @@ fn in_folder(name: &str) -> Result<PathBuf, String> {
     weights(&folder).map_err(text)?;
     let file = folder.join(format!("{name}.onnx"));
     // Others may be reading the file.
-    let unfinished = folder.join(format!("{name}.{}", std::process::id()));
+    let unfinished = unfinished(&folder, name);
     fs::copy(here.join(format!("networks/{name}.onnx")), &unfinished).map_err(text)?;
     fs::rename(&unfinished, &file).map_err(text)?;
     Ok(file)
+}
+
+/// A name of this thread alone.
+fn unfinished(folder: &Path, name: &str) -> PathBuf {
+    let thread = format!("{:?}", std::thread::current().id()).replace(['(', ')'], "");
+    folder.join(format!("{name}.{}.{thread}", std::process::id()))
 }
 
 /// Makes the file of weights: small numbers that do not repeat.
@@ -76,7 +82,7 @@ fn weights(folder: &Path) -> std::io::Result<PathBuf> {
     if fs::metadata(&path).is_ok_and(|found| found.len() == BYTES) {
         return Ok(path);
     }
-    let unfinished = folder.join(format!("weights.{}", std::process::id()));
+    let unfinished = unfinished(folder, "weights");
     let mut out = BufWriter::new(fs::File::create(&unfinished)?);
     let mut state = 1u32;
     for _ in 0..BYTES / 4 {

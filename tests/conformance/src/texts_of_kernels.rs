@@ -1,6 +1,6 @@
 //! The kernels that models become on architectures, as texts: equal ones once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use emit::gpu::GpuTarget;
 use graph::dtype::DType;
@@ -11,10 +11,10 @@ use ptx::Sm;
 
 use crate::device::body;
 
-/// A kernel: where it was met first, and the version of PTX that it declares.
+/// A kernel: where it was met, and the version of PTX that it declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Met {
-    pub place: String,
+    pub places: BTreeSet<String>,
     pub version: (u32, u32),
 }
 
@@ -38,7 +38,8 @@ impl Texts {
         Ok(())
     }
 
-    fn add_plan(&mut self, plan: &Plan<GpuCode>, gpu: Gpu, name: &str) -> Result<(), String> {
+    /// Adds the kernels of a plan.
+    pub fn add_plan(&mut self, plan: &Plan<GpuCode>, gpu: Gpu, name: &str) -> Result<(), String> {
         let texts = self.of.entry(gpu.sm).or_default();
         for code in &plan.codes {
             // The host moves strings.
@@ -51,11 +52,23 @@ impl Texts {
             for kernel in kernels.launches {
                 let lines = body(&kernel.ptx).lines().filter(|l| !l.trim_start().starts_with("//"));
                 let text = lines.collect::<Vec<_>>().join("\n");
-                let met = || Met { place: format!("{name}: {}", kernel.entry), version: version(&kernel.ptx) };
-                texts.entry(text).or_insert_with(met);
+                let none = || Met { places: BTreeSet::new(), version: version(&kernel.ptx) };
+                let place = format!("{name}: {}", kernel.entry);
+                texts.entry(text).or_insert_with(none).places.insert(place);
             }
         }
         Ok(())
+    }
+
+    /// Adds all of another.
+    pub fn merge(&mut self, other: Texts) {
+        for (sm, texts) in other.of {
+            let here = self.of.entry(sm).or_default();
+            for (text, met) in texts {
+                let none = || Met { places: BTreeSet::new(), version: met.version };
+                here.entry(text).or_insert_with(none).places.extend(met.places);
+            }
+        }
     }
 
     /// How many there are for all architectures, and how many differ from those of every other.
