@@ -192,6 +192,10 @@ pub fn emit(
     results: &[Region],
 ) -> Result<Dim, PtxError> {
     let ix = Ix::Narrow;
+    if w.sm() == ptx::Sm::Sm120a && held.threads() == THREADS && held.turns * held.vector > 16 {
+        // For this architecture `ptxas` keeps to 56 registers and spills; with 5 CTAs there are 96.
+        w.b().min_ctas(5);
+    }
     let total = Dim::product(&rows.outer);
     let seat = seat(w, rows, held, &total);
     let mut values = Values { single: vec![None; rows.kept.len()], ..Values::default() };
