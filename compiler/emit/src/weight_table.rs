@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use graph::dtype::DType;
 use graph::tensor::{Hash, Tensor};
-use plan::eval_plan::weight_tensor;
+use plan::contents::Contents;
+use plan::eval_plan::EvalPlanError;
 use plan::plan::Plan;
 use runtime_min::weights::{Checksum, Fill, HEADER, LINE, Manifest, header};
 
@@ -89,8 +90,16 @@ impl WeightTable {
     pub fn add<C>(&mut self, plan: &Plan<C>) -> Result<Vec<Slot>, EmitError> {
         let mut slots = Vec::with_capacity(plan.weights.len());
         for weight in &plan.weights {
-            let tensor = weight_tensor(&weight.source)
-                .map_err(|e| EmitError::Derived { name: weight.name.clone(), what: e.to_string() })?;
+            let failed = |e: EvalPlanError| EmitError::Derived { name: weight.name.clone(), what: e.to_string() };
+            let evaluated = Contents::of(&weight.source).map_err(failed)?;
+            if let Some(repeated) = &mut self.repeated
+                && let Some(offset) = repeated.offset(&evaluated)
+            {
+                repeated.slots.push(slots.len());
+                slots.push(Slot::Weight { offset, elements: evaluated.elements() });
+                continue;
+            }
+            let tensor = evaluated.to_tensor().map_err(failed)?;
             if tensor.dtype() == DType::Str {
                 slots.push(Slot::Constant(self.strings.len()));
                 self.strings.push(tensor);
@@ -99,13 +108,6 @@ impl WeightTable {
             let (contents, elements) = (tensor.bytes().clone(), elements(&tensor));
             let raw = Tensor::from_bytes(DType::U8, vec![contents.len()], contents.clone());
             let hash = raw.map(|t| t.hash()).unwrap_or_else(|_| tensor.hash());
-            if let Some(repeated) = &mut self.repeated
-                && let Some(offset) = repeated.offset(hash, &contents)
-            {
-                repeated.slots.push(slots.len());
-                slots.push(Slot::Weight { offset, elements });
-                continue;
-            }
             let offset = match self.known.get(&hash) {
                 Some(offset) => *offset,
                 None => {
@@ -165,11 +167,17 @@ const LEAST: usize = 1 << 12;
 
 impl Repeated {
     /// Where contents lie among what is made, if they repeat few lines.
-    fn offset(&mut self, hash: Hash, contents: &[u8]) -> Option<usize> {
+    fn offset(&mut self, contents: &Contents) -> Option<usize> {
+        if contents.bytes() < LEAST {
+            return None;
+        }
+        let mut lines = Lines::default();
+        contents.for_each_part(&mut |part| lines.push(part));
+        let runs = lines.finish()?;
+        let hash = contents.hash();
         if let Some(known) = self.known.get(&hash) {
             return Some(*known);
         }
-        let runs = runs(contents)?;
         for (count, line) in runs {
             let known = self.lines.iter().position(|l| *l == line);
             let index = known.unwrap_or(self.lines.len());
@@ -182,35 +190,62 @@ impl Repeated {
             }
         }
         let offset = self.bytes;
-        self.bytes += contents.len().next_multiple_of(HEADER);
+        self.bytes += contents.bytes().next_multiple_of(HEADER);
         self.known.insert(hash, offset);
         Some(offset)
     }
 }
 
-/// Contents up to the next boundary as copies of lines; nothing if they are short or change more often than every 16 lines.
-fn runs(contents: &[u8]) -> Option<Vec<(usize, [u8; LINE])>> {
-    if contents.len() < LEAST {
-        return None;
+/// Contents as copies of lines, for as long as they change no more often than every 16 lines.
+#[derive(Default)]
+struct Lines {
+    runs: Vec<(usize, [u8; LINE])>,
+    /// Whole lines so far.
+    done: usize,
+    /// Bytes of a line that is not whole yet.
+    rest: Vec<u8>,
+    changing: bool,
+}
+
+impl Lines {
+    /// Adds bytes; `false` once the contents change too often.
+    fn push(&mut self, mut bytes: &[u8]) -> bool {
+        if !self.rest.is_empty() {
+            let (head, after) = bytes.split_at(bytes.len().min(LINE - self.rest.len()));
+            self.rest.extend_from_slice(head);
+            bytes = after;
+            if let Some(line) = self.rest.first_chunk::<LINE>().copied() {
+                self.rest.clear();
+                self.line(&line);
+            }
+        }
+        let (whole, rest) = bytes.as_chunks::<LINE>();
+        for line in whole {
+            if self.changing {
+                break;
+            }
+            self.line(line);
+        }
+        self.rest.extend_from_slice(rest);
+        !self.changing
     }
-    let mut out: Vec<(usize, [u8; LINE])> = Vec::new();
-    let (whole, rest) = contents.as_chunks::<LINE>();
-    let mut last = [0; LINE];
-    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    let padding =
-        (contents.len().next_multiple_of(HEADER) / LINE).saturating_sub(whole.len() + usize::from(!rest.is_empty()));
-    let tail = (!rest.is_empty()).then_some(&last).into_iter().chain(std::iter::repeat_n(&[0; LINE], padding));
-    for (done, line) in whole.iter().chain(tail).enumerate() {
-        let limit = 8 + done / 16;
-        match out.last_mut() {
+
+    fn line(&mut self, line: &[u8; LINE]) {
+        let limit = 8 + self.done / 16;
+        match self.runs.last_mut() {
             Some((count, same)) if same == line => *count += 1,
-            _ => out.push((1, *line)),
+            _ => self.runs.push((1, *line)),
         }
-        if out.len() > limit {
-            return None;
-        }
+        self.done += 1;
+        self.changing |= self.runs.len() > limit;
     }
-    Some(out)
+
+    /// The lines, filled with zeros up to the next boundary; nothing if they change too often.
+    fn finish(mut self) -> Option<Vec<(usize, [u8; LINE])>> {
+        let bytes = self.done * LINE + self.rest.len();
+        self.push(padding(bytes));
+        (!self.changing).then_some(self.runs)
+    }
 }
 
 /// Zeros up to the next boundary.
@@ -230,11 +265,18 @@ fn elements(tensor: &Tensor) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use graph::scalar::Scalar;
+    use plan::plan::Source;
+
     use super::*;
 
     fn check(contents: &[u8], expected: Option<&[(usize, u8)]>) {
-        let found = runs(contents).map(|r| r.iter().map(|(count, line)| (*count, line[0])).collect::<Vec<_>>());
-        assert_eq!(found.as_deref(), expected);
+        for step in [contents.len(), 100] {
+            let mut lines = Lines::default();
+            let all = contents.chunks(step).all(|part| lines.push(part));
+            let found = lines.finish().map(|r| r.iter().map(|(count, line)| (*count, line[0])).collect::<Vec<_>>());
+            assert_eq!((found.as_deref(), all), (expected, expected.is_some()));
+        }
     }
 
     #[test]
@@ -249,7 +291,8 @@ mod tests {
 
     #[test]
     fn what_is_short_or_changes_is_stored() {
-        check(&[7; LEAST - 1], None);
+        let short = Source::Constant(Tensor::splat(Scalar::from_i64(DType::U8, 7), vec![LEAST - 1]).unwrap());
+        assert_eq!(Repeated::default().offset(&Contents::of(&short).unwrap()), None);
         let changing: Vec<u8> = (0..LEAST).map(|k| (k / LINE) as u8).collect();
         check(&changing, None);
     }

@@ -209,7 +209,9 @@ impl Builder {
         let shape: Vec<Dim> = tensor.shape().iter().map(|d| Dim::from(*d)).collect();
         let ty = Type::tensor(tensor.dtype(), shape);
         let contents = contents::of_tensor(&tensor, self.limits.contents);
-        let op = if tensor.bytes().len() <= self.limits.inline_bytes {
+        let bytes =
+            if tensor.dtype() == DType::Str { Some(0) } else { Tensor::bytes_of(tensor.dtype(), tensor.shape()) };
+        let op = if bytes.is_some_and(|bytes| bytes <= self.limits.inline_bytes) {
             Const::Inline(tensor)
         } else if let Some(value) = tensor.as_splat() {
             Const::Splat(value)

@@ -1,18 +1,40 @@
 //! Constant tensors: dtype, shape and dense row-major bytes (little endian, sub-byte elements packed), shared without copying.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 
 use crate::dtype::DType;
 use crate::scalar::Scalar;
 
-/// A dense tensor in memory; a slice of a mapped file or owned. Strings are kept beside the bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A dense tensor in memory; a slice of a mapped file or owned. Strings are kept beside the bytes. One element that repeats takes
+/// no bytes until [`Tensor::bytes`] is asked for; a clone made before still takes none.
+#[derive(Clone, Debug)]
 pub struct Tensor {
     dtype: DType,
     shape: Vec<usize>,
-    data: Bytes,
+    data: Data,
     strings: Vec<String>,
 }
+
+/// What a tensor holds.
+#[derive(Clone, Debug)]
+enum Data {
+    Bytes(Bytes),
+    Repeated { element: Scalar, bytes: OnceLock<Bytes> },
+}
+
+impl PartialEq for Tensor {
+    fn eq(&self, other: &Tensor) -> bool {
+        let same = match (&self.data, &other.data) {
+            (Data::Repeated { element: a, .. }, Data::Repeated { element: b, .. }) => a == b || self.is_empty(),
+            _ => self.bytes() == other.bytes(),
+        };
+        self.dtype == other.dtype && self.shape == other.shape && same && self.strings == other.strings
+    }
+}
+
+impl Eq for Tensor {}
 
 /// Why bytes do not make a tensor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +64,7 @@ impl Tensor {
         if dtype == DType::Str || data.len() != expected {
             return Err(TensorError::Length { dtype, shape, expected, found: data.len() });
         }
-        Ok(Tensor { dtype, shape, data, strings: Vec::new() })
+        Ok(Tensor { dtype, shape, data: Data::Bytes(data), strings: Vec::new() })
     }
 
     /// A tensor of strings.
@@ -52,7 +74,7 @@ impl Tensor {
             let found = strings.len();
             return Err(TensorError::Length { dtype: DType::Str, shape, expected, found });
         }
-        Ok(Tensor { dtype: DType::Str, shape, data: Bytes::new(), strings })
+        Ok(Tensor { dtype: DType::Str, shape, data: Data::Bytes(Bytes::new()), strings })
     }
 
     /// A tensor of elements in row-major order; all must be of `dtype`, which the bits are taken as.
@@ -68,29 +90,42 @@ impl Tensor {
 
     /// A tensor of one repeated element.
     pub fn splat(value: Scalar, shape: Vec<usize>) -> Result<Tensor, TensorError> {
-        let count = element_count(&shape).ok_or_else(|| TensorError::TooLarge { shape: shape.clone() })?;
-        let mut packer = Packer::new(value.dtype, count).ok_or(TensorError::TooLarge { shape: shape.clone() })?;
-        (0..count).for_each(|_| packer.push(value.bits));
-        Tensor::from_bytes(value.dtype, shape, packer.finish())
+        let bytes = Tensor::bytes_of(value.dtype, &shape).filter(|bytes| *bytes <= isize::MAX as usize);
+        let Some(bytes) = bytes else { return Err(TensorError::TooLarge { shape }) };
+        if value.dtype == DType::Str {
+            return Err(TensorError::Length { dtype: value.dtype, shape, expected: bytes, found: 0 });
+        }
+        let data = Data::Repeated { element: value, bytes: OnceLock::new() };
+        Ok(Tensor { dtype: value.dtype, shape, data, strings: Vec::new() })
     }
 
     /// A rank-1 tensor of 64-bit integers.
     pub fn from_i64s(values: &[i64]) -> Tensor {
         let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        Tensor { dtype: DType::I64, shape: vec![values.len()], data: Bytes::from(data), strings: Vec::new() }
+        Tensor {
+            dtype: DType::I64,
+            shape: vec![values.len()],
+            data: Data::Bytes(Bytes::from(data)),
+            strings: Vec::new(),
+        }
     }
 
     /// A rank-1 tensor of 32-bit floats.
     pub fn from_f32s(values: &[f32]) -> Tensor {
         let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        Tensor { dtype: DType::F32, shape: vec![values.len()], data: Bytes::from(data), strings: Vec::new() }
+        Tensor {
+            dtype: DType::F32,
+            shape: vec![values.len()],
+            data: Data::Bytes(Bytes::from(data)),
+            strings: Vec::new(),
+        }
     }
 
     /// A tensor of rank 0.
     pub fn scalar(value: Scalar) -> Tensor {
         let mut packer = Packer { dtype: value.dtype, out: Vec::with_capacity(8), pending: 0, filled: 0 };
         packer.push(value.bits);
-        Tensor { dtype: value.dtype, shape: Vec::new(), data: packer.finish(), strings: Vec::new() }
+        Tensor { dtype: value.dtype, shape: Vec::new(), data: Data::Bytes(packer.finish()), strings: Vec::new() }
     }
 
     /// The element type.
@@ -113,9 +148,12 @@ impl Tensor {
         self.shape.contains(&0)
     }
 
-    /// The dense bytes; empty for strings.
+    /// The dense bytes; empty for strings. Those of a repeated element are made at the first call and kept.
     pub fn bytes(&self) -> &Bytes {
-        &self.data
+        match &self.data {
+            Data::Bytes(bytes) => bytes,
+            Data::Repeated { element, bytes } => bytes.get_or_init(|| repeat(*element, self.len())),
+        }
     }
 
     /// The strings in row-major order; empty for other dtypes.
@@ -138,19 +176,23 @@ impl Tensor {
         if index >= self.len() {
             return None;
         }
+        let data = match &self.data {
+            Data::Bytes(bytes) => bytes,
+            Data::Repeated { element, .. } => return Some(masked(*element)),
+        };
         let bits = self.dtype.bits() as usize;
         let raw = match bits {
             0 => return None,
             8 | 16 | 32 | 64 => {
                 let width = bits / 8;
                 let mut word = [0u8; 8];
-                let source = self.data.get(index * width..(index + 1) * width)?;
+                let source = data.get(index * width..(index + 1) * width)?;
                 word.get_mut(..width)?.copy_from_slice(source);
                 u64::from_le_bytes(word)
             }
             _ => {
                 let per_byte = 8 / bits;
-                let byte = u64::from(*self.data.get(index / per_byte)?);
+                let byte = u64::from(*data.get(index / per_byte)?);
                 (byte >> ((index % per_byte) * bits)) & ((1 << bits) - 1)
             }
         };
@@ -172,13 +214,22 @@ impl Tensor {
         self.scalars().map(Scalar::as_f64).collect()
     }
 
+    /// The element of a tensor that was made as one that repeats; others may be such without being known to be.
+    pub fn repeated(&self) -> Option<Scalar> {
+        match &self.data {
+            Data::Repeated { element, .. } => Some(masked(*element)),
+            Data::Bytes(_) => None,
+        }
+    }
+
     /// The element that all others equal, if there is one (bit equality).
     pub fn as_splat(&self) -> Option<Scalar> {
         let first = self.get(0)?;
+        let Data::Bytes(data) = &self.data else { return Some(first) };
         let width = self.dtype.bits() as usize / 8;
         if width > 0 {
-            let head = self.data.get(..width)?;
-            return self.data.chunks_exact(width).all(|c| c == head).then_some(first);
+            let head = data.get(..width)?;
+            return data.chunks_exact(width).all(|c| c == head).then_some(first);
         }
         self.scalars().all(|s| s == first).then_some(first)
     }
@@ -191,7 +242,21 @@ impl Tensor {
             hasher.update(&(*d as u64).to_le_bytes());
         });
         hasher.update(&[0xFF]);
-        hasher.update(&self.data);
+        match &self.data {
+            Data::Bytes(data) => {
+                hasher.update(data);
+            }
+            Data::Repeated { element, .. } => {
+                // Equal contents have equal hashes, in whatever form.
+                let mut left = self.len();
+                let block = repeat(*element, left.min(BLOCK));
+                while left >= BLOCK {
+                    hasher.update(&block);
+                    left -= BLOCK;
+                }
+                hasher.update(&repeat(*element, left));
+            }
+        }
         for s in &self.strings {
             hasher.update(&(s.len() as u64).to_le_bytes());
             hasher.update(s.as_bytes());
@@ -200,6 +265,27 @@ impl Tensor {
         short.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         Hash(short)
     }
+}
+
+/// Elements of a repeated one that are made at a time; a multiple of those in a byte.
+const BLOCK: usize = 1 << 14;
+
+/// So many times an element's bytes.
+fn repeat(element: Scalar, count: usize) -> Bytes {
+    let width = element.dtype.bits() as usize / 8;
+    if let Some(word) = element.bits.to_le_bytes().get(..width).filter(|w| !w.is_empty()) {
+        return Bytes::from(word.repeat(count));
+    }
+    let mut packer = Packer { dtype: element.dtype, out: Vec::new(), pending: 0, filled: 0 };
+    (0..count).for_each(|_| packer.push(element.bits));
+    packer.finish()
+}
+
+/// An element with the bits that it takes in a tensor, and no others.
+fn masked(element: Scalar) -> Scalar {
+    let width = element.dtype.bits();
+    let mask = if width >= 64 { u64::MAX } else { (1 << width) - 1 };
+    Scalar { dtype: element.dtype, bits: element.bits & mask }
 }
 
 /// A content hash.
@@ -280,5 +366,19 @@ mod tests {
     fn splat_is_recognised() {
         assert_eq!(Tensor::from_f32s(&[2.0, 2.0]).as_splat(), Some(Scalar::f32(2.0)));
         assert_eq!(Tensor::from_f32s(&[0.0, -0.0]).as_splat(), None);
+    }
+
+    #[test]
+    fn a_repeated_element_is_its_bytes() {
+        for (element, count) in
+            [(Scalar::f32(-2.5), 40_000), (Scalar::from_i64(DType::I4, -3), 7), (Scalar::f32(1.0), 0)]
+        {
+            let repeated = Tensor::splat(element, vec![count]).unwrap();
+            let dense = Tensor::from_scalars(element.dtype, vec![count], &vec![element; count]).unwrap();
+            assert_eq!(repeated.hash(), dense.hash());
+            assert_eq!(repeated.get(count / 2), dense.get(count / 2));
+            assert_eq!(repeated, dense);
+        }
+        assert_eq!(Tensor::splat(Scalar::f32(1.0), vec![1 << 45]).unwrap().as_splat(), Some(Scalar::f32(1.0)));
     }
 }

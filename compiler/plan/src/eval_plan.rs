@@ -14,6 +14,7 @@ use graph::ty::Type;
 use nest::interpret::InterpretError;
 use nest::kernel::Kernel;
 
+use crate::contents::Contents;
 use crate::plan::{Action, Block, Code, HostCall, Launch, LoopStep, Plan, Source, View};
 use memory::Memory;
 
@@ -89,18 +90,7 @@ pub fn eval_plan_with<C>(
 
 /// The contents of a weight.
 pub fn weight_tensor(source: &Source) -> Result<Tensor, EvalPlanError> {
-    match source {
-        Source::Constant(tensor) => Ok(tensor.clone()),
-        Source::Derived { graph, inputs } => {
-            let data: Vec<Datum> = inputs.iter().cloned().map(Datum::Tensor).collect();
-            let results = graph::eval::graph(graph, &data, &mut Bindings::default())?;
-            results
-                .into_iter()
-                .next()
-                .and_then(|d| d.as_tensor().cloned())
-                .ok_or(EvalPlanError::Malformed("a derived constant is no tensor"))
-        }
-    }
+    Contents::of(source)?.to_tensor()
 }
 
 struct Run<'a, C> {

@@ -1,6 +1,6 @@
 //! The plan: from a verified graph to buffers and steps for one target.
 //!
-//! - [`plan`]: the data; [`verify`]: its rules; [`text`]: print and parse; [`eval_plan`]: the meaning.
+//! - [`plan`]: the data; [`verify`]: its rules; [`text`]: print and parse; [`eval_plan`]: the meaning; [`contents`]: of weights.
 //! - [`claim`]: what kernel families offer. [`facts`]: what is asked of a graph again and again.
 //! - [`target`]: what planning asks of a target. [`tuning`]: which variant a claim runs in.
 //! - [`planner`]: the way there: [`open`] regions, [`group`] nodes, choose layouts, lay out steps; then [`arena`] offsets and
@@ -9,6 +9,7 @@
 pub mod arena;
 pub mod bound;
 pub mod claim;
+pub mod contents;
 pub mod error;
 pub mod eval_plan;
 pub mod facts;

@@ -14,6 +14,7 @@ pub mod device;
 pub mod emulated;
 pub mod forms;
 pub mod hardware;
+pub mod light;
 pub mod lowered;
 pub mod networks;
 pub mod planted;

@@ -33,7 +33,7 @@ enum Words<'a> {
     U16(&'a [[u8; 2]]),
     I8(&'a [u8]),
     U8(&'a [u8]),
-    /// Sub-byte elements.
+    /// Sub-byte elements, and one that repeats.
     Packed(&'a Tensor),
 }
 
@@ -205,6 +205,9 @@ pub(super) fn read_all(tensor: &Tensor, ranks: &Ranks) -> Option<Column> {
 }
 
 fn words<'a>(tensor: &'a Tensor, ranks: &Ranks) -> Words<'a> {
+    if tensor.repeated().is_some() {
+        return Words::Packed(tensor);
+    }
     let bytes: &'a [u8] = tensor.bytes();
     match tensor.dtype() {
         DType::F32 => Words::F32(bytes.as_chunks().0),
@@ -254,7 +257,7 @@ fn run<W: Copy, T: Copy>(
     Some(())
 }
 
-fn run_packed<T>(
+fn run_packed<T: Copy>(
     tensor: &Tensor,
     start: i64,
     step: i64,
@@ -262,6 +265,16 @@ fn run_packed<T>(
     out: &mut Vec<T>,
     widen: impl Fn(Scalar) -> T,
 ) -> Option<()> {
+    if let Some(element) = tensor.repeated() {
+        let last = start.checked_add(step.checked_mul(i64::try_from(len).ok()?.saturating_sub(1))?)?;
+        let inside = |p: i64| usize::try_from(p).is_ok_and(|p| p < tensor.len());
+        if len > 0 && !(inside(start) && inside(last)) {
+            return None;
+        }
+        let value = widen(element);
+        out.extend((0..len).map(|_| value));
+        return Some(());
+    }
     let mut position = start;
     for _ in 0..len {
         out.push(widen(tensor.get(usize::try_from(position).ok()?)?));

@@ -130,13 +130,9 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         let ty = derived.graph.outputs.first().and_then(|o| derived.graph.tensor(*o));
         let ty = ty.ok_or(PlanError::Malformed { op: "derived", what: "no tensor output" })?.clone();
         let extents = ty.static_shape().ok_or(PlanError::Malformed { op: "derived", what: "not of static shape" })?;
-        let hashes: Vec<_> = inputs.iter().map(Tensor::hash).collect();
         let known = self.plan.weights.iter().position(|w| match &w.source {
-            Source::Derived { graph, inputs } => {
-                w.dtype == ty.dtype
-                    && w.shape == extents
-                    && **graph == derived.graph
-                    && inputs.iter().map(Tensor::hash).eq(hashes.iter().copied())
+            Source::Derived { graph, inputs: known } => {
+                w.dtype == ty.dtype && w.shape == extents && **graph == derived.graph && *known == inputs
             }
             Source::Constant(_) => false,
         });
