@@ -87,6 +87,9 @@ impl Weights {
 
     /// With tensors of repeated lines, one fill after the other; they lie behind the last byte of the file.
     pub fn filled(self, fills: &[Fill]) -> Result<Weights, Error> {
+        if fills.is_empty() {
+            return Ok(self);
+        }
         let lines = fills.iter().try_fold(0usize, |sum, f| sum.checked_add(f.lines));
         let bytes = lines.and_then(|l| l.checked_mul(LINE)).unwrap_or(usize::MAX);
         let mut memory = Memory::zeroed(bytes).map_err(StepError::at_border)?;
@@ -97,6 +100,14 @@ impl Weights {
             slots.by_ref().take(fill.lines).for_each(|slot| *slot = *line);
         }
         Ok(Weights::Filled(Box::new((self, memory))))
+    }
+
+    /// The bytes of the file, header included, and those behind it.
+    pub fn parts(&self) -> [&[u8]; 2] {
+        match self {
+            Weights::Filled(both) => [both.0.bytes(), both.1.bytes()],
+            _ => [self.bytes(), &[]],
+        }
     }
 
     /// All bytes of the file, header included.

@@ -82,7 +82,7 @@ fn load_lowered(
     table: &WeightTable,
     options: EngineOptions,
 ) -> Result<GpuEngine, Error> {
-    let weights = in_memory(table).map_err(StepError::at_border)?;
+    let weights = in_memory(table).map_err(StepError::at_border)?.filled(&table.fills())?;
     let host = Arc::new(Host::new(lowered.hosts, &table.strings));
     Ok(GpuEngine::load(driver, lowered.program, weights, host, options)?)
 }
@@ -97,9 +97,8 @@ pub struct Stored {
 impl Stored {
     /// Evaluates and lays out the weights of a plan.
     pub fn of<C>(plan: &Plan<C>) -> Result<Stored, Error> {
-        let mut table = WeightTable::default();
-        let places = table.add(plan)?;
-        Ok(Stored { table, places })
+        let (table, places) = WeightTable::of_all([plan])?;
+        Ok(Stored { table, places: places.into_iter().flatten().collect() })
     }
 }
 

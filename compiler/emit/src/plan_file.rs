@@ -35,9 +35,13 @@ pub struct PlanContext<'a, C> {
 impl<'a, C> PlanContext<'a, C> {
     /// Places weights and buffers.
     pub fn new(plan: &'a Plan<C>) -> Result<Self, EmitError> {
+        PlanContext::over(plan, WeightTable::of(plan)?)
+    }
+
+    /// Places buffers over a table that has the weights.
+    pub fn over(plan: &'a Plan<C>, weights: WeightTable) -> Result<Self, EmitError> {
         let names = BorderNames::of(plan);
         let sizes = SizeTable::new(&plan.symbols);
-        let weights = WeightTable::of(plan)?;
         let slots = Slots::of(plan, &names, &weights, &sizes)?;
         if !sizes.known_at_start(&plan.arena) {
             return Err(EmitError::Arena { size: sizes.text(&plan.arena) });

@@ -102,10 +102,14 @@ impl<'a, C> Steps<'a, C> {
                 let inner = self.host(call)?;
                 Ok(self.timed(&step.origins, "host", inner))
             }
-            Action::ReadBack { from, symbol } => {
-                let (prelude, value) = self.scalar(from)?;
-                let set = self.set(*symbol, &value, false);
-                Ok(self.timed(&step.origins, "read back", quote!(#prelude #set)))
+            Action::ReadBack { reads } => {
+                let mut inner = TokenStream::new();
+                for (from, symbol) in reads {
+                    let (prelude, value) = self.scalar(from)?;
+                    let set = self.set(*symbol, &value, false);
+                    inner.extend(if reads.len() == 1 { quote!(#prelude #set) } else { quote!({ #prelude #set }) });
+                }
+                Ok(self.timed(&step.origins, "read back", inner))
             }
             Action::Let { symbol, value } => {
                 let certain = self.certain(*symbol, value);

@@ -26,7 +26,9 @@ pub struct WeightTable {
     bytes: usize,
     /// Tensors of strings.
     pub strings: Vec<Tensor>,
-    repeated: Option<Repeated>,
+    repeated: Repeated,
+    /// Plans that were added.
+    plans: usize,
 }
 
 /// What is made at load time.
@@ -39,8 +41,8 @@ struct Repeated {
     /// Offset of distinct contents among what is made.
     known: BTreeMap<Hash, usize>,
     bytes: usize,
-    /// Slots, by position, that lie among what is made.
-    slots: Vec<usize>,
+    /// Slots, by plan and position, that lie among what is made.
+    slots: Vec<(usize, usize)>,
 }
 
 /// So many copies of a line.
@@ -53,49 +55,58 @@ struct Run {
 impl Default for WeightTable {
     fn default() -> WeightTable {
         let (slots, known, parts, strings) = (Vec::new(), BTreeMap::new(), Vec::new(), Vec::new());
-        WeightTable { slots, known, parts, bytes: HEADER, strings, repeated: None }
+        WeightTable { slots, known, parts, bytes: HEADER, strings, repeated: Repeated::default(), plans: 0 }
     }
 }
 
 impl WeightTable {
     /// Evaluates what is derived, and stores equal contents once; repeated lines are left to the engine.
     pub fn of<C>(plan: &Plan<C>) -> Result<WeightTable, EmitError> {
-        let mut table = WeightTable { repeated: Some(Repeated::default()), ..WeightTable::default() };
-        let mut slots = table.add(plan)?;
-        if let Some(repeated) = &table.repeated
-            && !repeated.lines.is_empty()
-        {
+        let (table, slots) = WeightTable::of_all([plan])?;
+        Ok(table.placed(slots.into_iter().flatten().collect()))
+    }
+
+    /// With the slots of one plan to be asked for.
+    pub fn placed(self, slots: Vec<Slot>) -> WeightTable {
+        WeightTable { slots, ..self }
+    }
+
+    /// One table for several plans, and for each of them where its weights lie.
+    pub fn of_all<'p, C: 'p>(
+        plans: impl IntoIterator<Item = &'p Plan<C>>,
+    ) -> Result<(WeightTable, Vec<Vec<Slot>>), EmitError> {
+        let mut table = WeightTable::default();
+        let mut slots = plans.into_iter().map(|plan| table.add(plan)).collect::<Result<Vec<_>, _>>()?;
+        let repeated = &table.repeated;
+        if !repeated.lines.is_empty() {
             let lines = Bytes::from(repeated.lines.concat());
             let start = table.bytes;
             table.bytes = start + lines.len().next_multiple_of(HEADER);
             table.parts.push((start, lines));
-            for index in &repeated.slots {
-                if let Some(Slot::Weight { offset, .. }) = slots.get_mut(*index) {
+            for (plan, index) in &repeated.slots {
+                if let Some(Slot::Weight { offset, .. }) = slots.get_mut(*plan).and_then(|list| list.get_mut(*index)) {
                     *offset += table.bytes;
                 }
             }
         }
-        table.slots = slots;
-        Ok(table)
+        Ok((table, slots))
     }
 
     /// What an engine adds behind the file when it loads.
     pub fn fills(&self) -> Vec<Fill> {
-        let Some(repeated) = &self.repeated else { return Vec::new() };
+        let repeated = &self.repeated;
         let start = self.bytes - (repeated.lines.len() * LINE).next_multiple_of(HEADER);
         repeated.runs.iter().map(|r| Fill { lines: r.count, from: start + r.line * LINE }).collect()
     }
 
-    /// Adds a plan's weights, and yields where each of them lies.
-    pub fn add<C>(&mut self, plan: &Plan<C>) -> Result<Vec<Slot>, EmitError> {
+    /// Adds a plan's weights, and yields where each of them lies; repeated lines from the end of the file on.
+    fn add<C>(&mut self, plan: &Plan<C>) -> Result<Vec<Slot>, EmitError> {
         let mut slots = Vec::with_capacity(plan.weights.len());
         for weight in &plan.weights {
             let failed = |e: EvalPlanError| EmitError::Derived { name: weight.name.clone(), what: e.to_string() };
             let evaluated = Contents::of(&weight.source).map_err(failed)?;
-            if let Some(repeated) = &mut self.repeated
-                && let Some(offset) = repeated.offset(&evaluated)
-            {
-                repeated.slots.push(slots.len());
+            if let Some(offset) = self.repeated.offset(&evaluated) {
+                self.repeated.slots.push((self.plans, slots.len()));
                 slots.push(Slot::Weight { offset, elements: evaluated.elements() });
                 continue;
             }
@@ -120,6 +131,7 @@ impl WeightTable {
             };
             slots.push(Slot::Weight { offset, elements });
         }
+        self.plans += 1;
         Ok(slots)
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use graph::dim::Dim;
 use graph::symbol::Symbols;
 
-use crate::plan::{Action, Block, Buffer, BufferId, Place, Plan};
+use crate::plan::{Action, Block, Buffer, BufferId, Condition, Place, Plan};
 use crate::touch::Touch;
 
 /// Every offset is a multiple of this many bytes.
@@ -125,7 +125,9 @@ impl Walk {
                     self.loops.push((start, self.now));
                 }
                 Action::If(inner) => {
-                    self.touch(std::iter::once(inner.condition.buffer));
+                    if let Condition::Value(condition) = &inner.condition {
+                        self.touch(std::iter::once(condition.buffer));
+                    }
                     self.block(&inner.then_block);
                     self.block(&inner.else_block);
                 }

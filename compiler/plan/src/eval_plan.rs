@@ -15,7 +15,7 @@ use nest::interpret::InterpretError;
 use nest::kernel::Kernel;
 
 use crate::contents::Contents;
-use crate::plan::{Action, Block, Code, HostCall, Launch, LoopStep, Plan, Source, View};
+use crate::plan::{Action, Block, Code, Condition, HostCall, Launch, LoopStep, Plan, Source, View};
 use memory::Memory;
 
 /// How to run.
@@ -167,9 +167,9 @@ impl<C> Run<'_, C> {
             }
             Action::Clear { buffer } => self.memory.clear(self.plan, *buffer, &self.bindings),
             Action::Host(call) => self.host(call),
-            Action::ReadBack { from, symbol } => {
-                let value = self.read_scalar(from)?;
-                self.set(*symbol, value)
+            Action::ReadBack { reads } => {
+                let values = reads.iter().map(|(from, _)| self.read_scalar(from)).collect::<Result<Vec<_>, _>>()?;
+                reads.iter().zip(values).try_for_each(|((_, symbol), value)| self.set(*symbol, value))
             }
             Action::Let { symbol, value } => {
                 let value = self.size(value)?;
@@ -185,11 +185,11 @@ impl<C> Run<'_, C> {
             }
             Action::Loop(step) => self.run_loop(step),
             Action::If(step) => {
-                if self.read_scalar(&step.condition)? != 0 {
-                    self.block(&step.then_block)
-                } else {
-                    self.block(&step.else_block)
-                }
+                let found = match &step.condition {
+                    Condition::Value(view) => self.read_scalar(view)?,
+                    Condition::Size(size) => self.size(size)?,
+                };
+                if found != 0 { self.block(&step.then_block) } else { self.block(&step.else_block) }
             }
         }
     }

@@ -140,10 +140,10 @@ pub enum Action {
         buffer: BufferId,
     },
     Host(HostCall),
-    /// Reads an i64 scalar into a symbol; outside the symbol's range is an error that names the step's origin.
+    /// Waits once and reads i64 scalars, each into a symbol; outside the symbol's range is an error that names the step's
+    /// origins. No view is over a symbol that the step reads.
     ReadBack {
-        from: View,
-        symbol: SymId,
+        reads: Vec<(View, SymId)>,
     },
     /// Gives a symbol a value that is a size.
     Let {
@@ -214,10 +214,19 @@ pub struct Carry {
     pub to: View,
 }
 
+/// What a choice looks at.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// A bool scalar.
+    Value(View),
+    /// A size that is not 0.
+    Size(Dim),
+}
+
 /// A choice. Both blocks write the same result views, and give the same symbols their values by `Let`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IfStep {
-    pub condition: View,
+    pub condition: Condition,
     pub then_block: Block,
     pub else_block: Block,
 }

@@ -2,7 +2,7 @@
 
 use graph::dim::{Dim, SymId};
 
-use crate::plan::{Action, Block, BufferId, View};
+use crate::plan::{Action, Block, BufferId, Condition, View};
 
 /// Buffers and symbols that a step touches.
 #[derive(Clone, Debug, Default)]
@@ -64,9 +64,11 @@ impl Touch {
                 call.results.iter().for_each(|v| self.write(v));
                 self.defines.extend(&call.binds);
             }
-            Action::ReadBack { from, symbol } => {
-                self.read(from);
-                self.defines.push(*symbol);
+            Action::ReadBack { reads } => {
+                for (from, symbol) in reads {
+                    self.read(from);
+                    self.defines.push(*symbol);
+                }
             }
             Action::Let { symbol, value } => {
                 self.size(value);
@@ -89,7 +91,10 @@ impl Touch {
                 }
             }
             Action::If(step) => {
-                self.read(&step.condition);
+                match &step.condition {
+                    Condition::Value(view) => self.read(view),
+                    Condition::Size(size) => self.size(size),
+                }
                 self.block(&step.then_block);
                 self.block(&step.else_block);
             }

@@ -167,7 +167,7 @@ pub fn is_sticky(code: u32) -> bool {
 
 /// Bytes of the weights that buffers need; an error if a buffer lies beyond their end.
 fn check_weights(program: &Program, weights: &Weights) -> Result<u64, Error> {
-    let found = weights.bytes().len() as u64;
+    let found = weights.parts().iter().map(|part| part.len() as u64).sum();
     let mut needed = 0;
     for buffer in program.buffers.iter() {
         if let Place::Weight { offset, bytes } = buffer.place {
@@ -205,8 +205,12 @@ const CHUNK: usize = 64 << 20;
 /// The weights in memory of the host that the GPU reads.
 fn place(context: &Arc<Context>, weights: &Weights, bytes: u64) -> Result<WeightMemory, Error> {
     let mut memory = Pinned::new(context, length(bytes))?;
-    if let Some(used) = weights.bytes().get(..length(bytes)) {
-        memory.bytes_mut()?.copy_from_slice(used);
+    let mut rest = memory.bytes_mut()?;
+    for part in weights.parts() {
+        let count = part.len().min(rest.len());
+        let (place, after) = rest.split_at_mut(count);
+        place.copy_from_slice(part.get(..count).unwrap_or(&[]));
+        rest = after;
     }
     let address = memory.device_address()?;
     Ok(WeightMemory::Host { memory, address })
@@ -214,13 +218,17 @@ fn place(context: &Arc<Context>, weights: &Weights, bytes: u64) -> Result<Weight
 
 fn upload(context: &Arc<Context>, weights: &Weights, bytes: u64) -> Result<WeightMemory, Error> {
     let memory = DeviceMemory::new(context, bytes)?;
-    let used = weights.bytes().get(..length(bytes)).unwrap_or(&[]);
-    if used.is_empty() {
+    if bytes == 0 {
         return Ok(WeightMemory::Device(memory));
     }
     let stream = Stream::new(context)?;
-    for (k, chunk) in used.chunks(CHUNK).enumerate() {
-        context.api.upload_now(memory.address() + (k * CHUNK) as u64, chunk, stream.handle())?;
+    let mut done = 0;
+    for part in weights.parts() {
+        let used = part.get(..part.len().min(length(bytes - done))).unwrap_or(&[]);
+        for chunk in used.chunks(CHUNK) {
+            context.api.upload_now(memory.address() + done, chunk, stream.handle())?;
+            done += chunk.len() as u64;
+        }
     }
     Ok(WeightMemory::Device(memory))
 }

@@ -111,14 +111,20 @@ impl Pinned {
 
     /// Copies the first `bytes` bytes (or all there are) from the device.
     pub fn download(&mut self, from: Address, bytes: usize, stream: &Arc<Stream>) -> Answer<()> {
-        let bytes = bytes.min(self.len);
+        self.download_to(0, from, bytes, stream)
+    }
+
+    /// Copies `bytes` bytes (or as many as there are) from the device to those from `at` on.
+    pub fn download_to(&mut self, at: usize, from: Address, bytes: usize, stream: &Arc<Stream>) -> Answer<()> {
+        let at = at.min(self.len);
+        let bytes = bytes.min(self.len - at);
         if bytes == 0 {
             return Ok(());
         }
         self.begin(stream)?;
         self.written = true;
-        // SAFETY: the bytes live until `drop`, which waits for this copy as every view does.
-        unsafe { self.context.api.download(self.start.as_ptr(), from, bytes, stream.handle()) }
+        // SAFETY: `at + bytes` is at most `len`; the bytes live until `drop`, which waits for this copy as every view does.
+        unsafe { self.context.api.download(self.start.as_ptr().add(at), from, bytes, stream.handle()) }
     }
 
     /// Where the device finds the bytes without a copy.

@@ -324,11 +324,9 @@ pub enum Action {
         /// After the call, before results are stored.
         binds: Table<Bind>,
     },
-    /// Waits for the device and reads a scalar.
+    /// Waits for the device once and reads scalars; all are read before any slot is set.
     ReadBack {
-        from: View,
-        scalar: Scalar,
-        set: Set,
+        values: Table<ReadScalar>,
     },
     /// Gives slots values; all are read before any is written.
     Let {
@@ -356,11 +354,27 @@ pub enum Action {
         count: Option<Set>,
     },
     If {
-        /// bool scalar.
-        condition: View,
+        condition: Condition,
         then_block: Span,
         else_block: Span,
     },
+}
+
+/// What a choice looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// A bool scalar of the device.
+    Value(View),
+    /// A size that is not 0.
+    Size(Size),
+}
+
+/// A scalar of the device that a slot takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadScalar {
+    pub from: View,
+    pub scalar: Scalar,
+    pub set: Set,
 }
 
 /// One parameter of a kernel.

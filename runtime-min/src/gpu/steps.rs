@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 use super::super::error::{DeviceError, Error, Node, StepError};
 use super::super::sizes;
 use super::pinned::Pinned;
-use super::program::{Action, Assign, Buf, Program, Scalar, Set, Size, Span, View};
+use super::program::{Action, Assign, Buf, Condition, Program, ReadScalar, Scalar, Set, Size, Span, View};
 use super::regions::Kind;
 use super::session::{Call, GpuSession};
+
+/// Bytes of the widest scalar.
+const WORD: usize = 8;
 
 impl GpuSession {
     /// The node of a step.
@@ -58,7 +61,12 @@ impl GpuSession {
         match &step.action {
             Action::Loop { .. } => self.run_loop(call, program, k, &step.action)?,
             Action::If { condition, then_block, else_block } => {
-                let holds = self.scalar(call, *condition, Scalar::Bool).map_err(|error| self.at(k, error))? != 0;
+                let holds = match condition {
+                    Condition::Value(view) => {
+                        self.scalar(call, *view, Scalar::Bool).map_err(|error| self.at(k, error))?
+                    }
+                    Condition::Size(size) => self.values.get(*size),
+                } != 0;
                 self.run_block(call, program, if holds { *then_block } else { *else_block })?;
             }
             action => {
@@ -85,10 +93,7 @@ impl GpuSession {
             Action::Host { call: number, operands, results, binds } => {
                 self.host_call(call, program, *number, operands, results, binds)
             }
-            Action::ReadBack { from, scalar, set } => {
-                let value = self.scalar(call, *from, *scalar)?;
-                self.set(program, set, value)
-            }
+            Action::ReadBack { values } => self.read_back(call, program, values),
             Action::Let { values } => self.assign(program, values),
             Action::Check { guard } => match program.guards.get(*guard as usize) {
                 Some(guard) => sizes::guard(self.values.get(guard.holds) != 0, guard.what),
@@ -178,25 +183,49 @@ impl GpuSession {
         Ok(())
     }
 
+    /// Reads scalars in one wait, and sets their slots.
+    fn read_back(&mut self, call: &mut Call<'_>, program: &Program, list: &[ReadScalar]) -> Result<(), StepError> {
+        if let [one] = list {
+            let value = self.scalar(call, one.from, one.scalar)?;
+            return self.set(program, &one.set, value);
+        }
+        self.waiting(call)?;
+        self.need_scratch(list.len().saturating_mul(WORD))?;
+        for (k, one) in list.iter().enumerate() {
+            let start = sizes::length(self.values.get(one.from.offset))?;
+            let address = self.address_at(one.from.buffer, start as u64, one.scalar.bytes() as u64)?;
+            self.scratch.download_to(k * WORD, address, one.scalar.bytes(), &self.stream)?;
+        }
+        call.after_launch = false;
+        for (k, one) in list.iter().enumerate() {
+            let mut word = [0; WORD];
+            let found = self.scratch.bytes()?.get(k * WORD..k * WORD + one.scalar.bytes()).unwrap_or(&[]);
+            word.iter_mut().zip(found).for_each(|(slot, byte)| *slot = *byte);
+            let value = one.scalar.value(word)?;
+            self.set(program, &one.set, value)?;
+        }
+        Ok(())
+    }
+
     /// A scalar at the start of a view: of an input from the host's copy, else from the device once it is done.
     pub(super) fn scalar(&mut self, call: &mut Call<'_>, view: View, scalar: Scalar) -> Result<i64, StepError> {
-        let bytes = match scalar {
-            Scalar::I64 => 8,
-            Scalar::I32 => 4,
-            Scalar::Bool => 1,
-        };
         let start = sizes::length(self.values.get(view.offset))?;
-        let mut word = [0; 8];
-        self.read(call, view.buffer, start, bytes, |found| {
+        let mut word = [0; WORD];
+        self.read(call, view.buffer, start, scalar.bytes(), |found| {
             word.iter_mut().zip(found).for_each(|(slot, byte)| *slot = *byte);
         })?;
-        let value = i64::from_le_bytes(word);
-        match scalar {
-            Scalar::I64 => Ok(value),
-            Scalar::I32 => Ok(i64::from(value as i32)),
-            Scalar::Bool if value > 1 => Err(StepError::Bool { found: value as u8 }),
-            Scalar::Bool => Ok(value),
+        scalar.value(word)
+    }
+
+    /// Before bytes of the device are read: what the call's stream has to do is done.
+    fn waiting(&self, call: &Call<'_>) -> Result<(), StepError> {
+        if call.capturing {
+            return Err(refused("a value is read back, which a caller's capture does not allow"));
         }
+        if call.stream != self.stream.handle() {
+            self.shared.context.api.synchronize(call.stream)?;
+        }
+        Ok(())
     }
 
     /// Hands bytes of a buffer, from byte `start` on, to a reader.
@@ -219,12 +248,7 @@ impl GpuSession {
             reader(found.ok_or(StepError::Span { start, bytes, memory: whole.len() })?);
             return Ok(());
         }
-        if call.capturing {
-            return Err(refused("a value is read back, which a caller's capture does not allow"));
-        }
-        if call.stream != self.stream.handle() {
-            self.shared.context.api.synchronize(call.stream)?;
-        }
+        self.waiting(call)?;
         self.need_scratch(bytes)?;
         self.scratch.download(address, bytes, &self.stream)?;
         reader(self.scratch.bytes()?.get(..bytes).unwrap_or(&[]));
@@ -317,6 +341,28 @@ impl GpuSession {
             self.memory.poison(&shared, call.stream).map_err(StepError::at_border)?;
         }
         Ok(())
+    }
+}
+
+impl Scalar {
+    /// Bytes that it takes.
+    fn bytes(self) -> usize {
+        match self {
+            Scalar::I64 => WORD,
+            Scalar::I32 => 4,
+            Scalar::Bool => 1,
+        }
+    }
+
+    /// The value in the first bytes of a word, the others 0.
+    fn value(self, word: [u8; WORD]) -> Result<i64, StepError> {
+        let value = i64::from_le_bytes(word);
+        match self {
+            Scalar::I64 => Ok(value),
+            Scalar::I32 => Ok(i64::from(value as i32)),
+            Scalar::Bool if value > 1 => Err(StepError::Bool { found: value as u8 }),
+            Scalar::Bool => Ok(value),
+        }
     }
 }
 

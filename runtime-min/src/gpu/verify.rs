@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::program::{
-    Action, Arg, Assign, Buf, HostView, MapShape, Memory, Place, Program, Set, Size, SizeOp, Span, TensorMap, View,
+    Action, Arg, Assign, Buf, Condition, HostView, MapShape, Memory, Place, Program, Set, Size, SizeOp, Span,
+    TensorMap, View,
 };
 
 /// A broken rule.
@@ -344,9 +345,9 @@ impl Check<'_> {
                         self.set(&bind.set);
                     }
                 }
-                Action::ReadBack { from, set, .. } => {
-                    self.view(*from);
-                    self.set(set);
+                Action::ReadBack { values } => {
+                    values.iter().for_each(|value| self.view(value.from));
+                    values.iter().for_each(|value| self.set(&value.set));
                 }
                 Action::Let { values } => self.assign(values),
                 Action::Check { guard } => self.index("guard", *guard, program.guards.len()),
@@ -360,7 +361,10 @@ impl Check<'_> {
                     count.iter().for_each(|c| self.set(c));
                 }
                 Action::If { condition, then_block, else_block } => {
-                    self.view(*condition);
+                    match condition {
+                        Condition::Value(view) => self.view(*view),
+                        Condition::Size(size) => self.size(*size),
+                    }
                     self.block(*then_block, Some(k));
                     self.block(*else_block, Some(k));
                 }

@@ -209,7 +209,7 @@ pub fn hosted() -> Program {
     let set = Set { slot: 0, symbol: "kept", lo: 0, hi: None, then: Span { start: kept.0, end: length.0 + 1 } };
     b.launch(BELOW, one, zero, vec![Arg::Read(at(x)), Arg::Write(at(below)), Arg::Size64(ten)]);
     b.step(Action::If {
-        condition: at(below),
+        condition: Condition::Value(at(below)),
         then_block: Span { start: 6, end: 7 },
         else_block: Span { start: 7, end: 8 },
     });

@@ -69,6 +69,47 @@ pub fn weights() -> Vec<u8> {
     out
 }
 
+/// Counts the positive elements of x twice and reads both counts in one wait: as many elements of x are the output, doubled unless
+/// the second count is 0.
+pub fn pairs() -> Program {
+    let mut b = build("pairs");
+    let n = b.size(SizeOp::InputDim { input: 0, axis: 0 });
+    let (four, zero, one, eight) = (b.constant(4), b.constant(0), b.constant(1), b.constant(8));
+    let bytes = b.size(SizeOp::Mul(n, four));
+    let (other, arena) = (b.constant(64), b.constant(128));
+    b.prepared();
+    let first = b.size(SizeOp::Slot(0));
+    let length = b.size(SizeOp::Mul(first, four));
+    let second = b.size(SizeOp::Slot(1));
+    b.program.slots = 2;
+    b.input("x", &[n], Memory { bytes: Some(bytes), most: None });
+    b.program.arena = Memory { bytes: Some(arena), most: None };
+    let x = b.buffer(bytes, Place::Input(0));
+    let counts = [b.buffer(eight, Place::Arena { offset: zero }), b.buffer(eight, Place::Arena { offset: other })];
+    let y = b.buffer(length, Place::Output(0));
+    b.output("kept", DType::F32, &[first], y, NONE);
+    let at = |buffer| View { buffer, offset: zero };
+    for count in counts {
+        b.launch(POSITIVE, one, zero, vec![Arg::Read(at(x)), Arg::Write(at(count)), Arg::Size64(n)]);
+    }
+    let read = |count: usize, symbol, start: Size, end: Size| {
+        let then = Span { start: start.0, end: end.0 + 1 };
+        let set = Set { slot: count as u32, symbol, lo: 0, hi: Some(12), then };
+        ReadScalar { from: at(counts[count]), scalar: Scalar::I64, set }
+    };
+    let values = vec![read(0, "first", first, length), read(1, "second", second, second)];
+    b.step(Action::ReadBack { values: values.into() });
+    b.step(Action::Grow { buffer: y, bytes: length });
+    b.step(Action::Copy { from: at(x), to: at(y), bytes: length });
+    b.step(Action::If {
+        condition: Condition::Size(second),
+        then_block: Span { start: 6, end: 7 },
+        else_block: Span { start: 7, end: 7 },
+    });
+    b.launch(DOUBLE, one, zero, vec![Arg::Read(at(y)), Arg::Write(at(y)), Arg::Size64(first)]);
+    b.finish(Span { start: 0, end: 6 })
+}
+
 /// Doubles x in place of a growing output as often as x has positive elements, at most `limit` times and while its first
 /// element is below 100; counts calls in a state. Outputs: the values, the number of rounds.
 pub fn rounds() -> Program {
@@ -105,7 +146,10 @@ pub fn rounds() -> Program {
         then: Span { start: start.0, end: end.0 + 1 },
     };
     b.launch(POSITIVE, one, zero, vec![Arg::Read(at(x)), Arg::Write(at(count)), Arg::Size64(n)]);
-    b.step(Action::ReadBack { from: at(count), scalar: Scalar::I64, set: set(0, "positives", positives, length) });
+    let positive = set(0, "positives", positives, length);
+    b.step(Action::ReadBack {
+        values: vec![ReadScalar { from: at(count), scalar: Scalar::I64, set: positive }].into(),
+    });
     b.step(Action::Grow { buffer: grown, bytes: length });
     b.step(Action::Copy { from: at(x), to: at(grown), bytes: length });
     // Before the loop its condition must be there.

@@ -169,7 +169,7 @@ fn steps() {
     let set = |spoil: fn(&mut Set)| {
         step(
             move |action| match action {
-                Action::ReadBack { set, .. } => spoil(set),
+                Action::ReadBack { values } => spoil(&mut values.to_mut()[0].set),
                 _ => panic!("a read-back is expected"),
             },
             1,

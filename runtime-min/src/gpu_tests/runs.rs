@@ -10,7 +10,7 @@ use crate::gpu::options::{EngineOptions, NoHost};
 use crate::gpu::program::*;
 use crate::gpu::session::{DeviceInput, GpuSession, HostInput, HostValue};
 use crate::stand_in::{Leaks, Script, StandIn};
-use crate::weights::Weights;
+use crate::weights::{Fill, HEADER, LINE, Manifest, Weights, checksum, header};
 
 pub fn load(driver: &StandIn, program: Program, options: EngineOptions) -> Result<GpuEngine, crate::error::Error> {
     let weights = Weights::Embedded(Box::leak(weights().into_boxed_slice()));
@@ -183,6 +183,37 @@ fn loops_read_back_and_states_stay() {
     session.reset_states().unwrap();
     drop((session, engine));
     assert_eq!(driver.leaks(), Leaks::default());
+}
+
+/// Several sizes are read in one wait; a choice by a size waits for nothing.
+#[test]
+fn sizes_are_read_back_together() {
+    let driver = start();
+    let engine = load(&driver, pairs(), EngineOptions::default()).unwrap();
+    let mut session = engine.session().unwrap();
+    assert_eq!(infer(&mut session, &[3.0, 1.0, -5.0]).unwrap(), [6.0, 2.0]);
+    assert_eq!(infer(&mut session, &[-1.0]).unwrap(), [] as [f32; 0]);
+    assert_eq!(infer(&mut session, &[4.0; 5]).unwrap(), [8.0; 5]);
+    let before = driver.counts();
+    assert_eq!(infer(&mut session, &[4.0; 5]).unwrap(), [8.0; 5]);
+    let counts = driver.counts();
+    assert_eq!(counts.synchronizations - before.synchronizations, 2, "one for both sizes, one for the output");
+    assert_eq!(counts.downloads - before.downloads, 3);
+}
+
+/// Weights that repeat a line of the file lie behind it on the device too.
+#[test]
+fn weights_behind_the_file_are_on_the_device() {
+    let manifest = Manifest { bytes: HEADER + LINE, checksum: checksum(&weights()[HEADER..]) };
+    let mut file = weights();
+    file[..HEADER].copy_from_slice(&header(manifest));
+    let driver = start();
+    let mut program = chain();
+    program.buffers.to_mut()[1].place = Place::Weight { offset: (HEADER + 2 * LINE) as u64, bytes: 64 };
+    let stored = Weights::embedded(Box::leak(file.into_boxed_slice()), manifest).unwrap();
+    let filled = stored.filled(&[Fill { lines: 2, from: HEADER }]).unwrap();
+    let engine = GpuEngine::load(driver.table(), program, filled, Arc::new(NoHost), EngineOptions::default()).unwrap();
+    assert_eq!(infer(&mut engine.session().unwrap(), &[1.0, 5.0]).unwrap(), expected(&[1.0, 5.0]));
 }
 
 /// The session's own work waits for a call that still runs on a caller's stream.

@@ -121,6 +121,7 @@ impl Ready {
         };
         texts(self) == texts(other)
             && self.loadable.weights.pieces() == other.loadable.weights.pieces()
+            && self.loadable.weights.fills() == other.loadable.weights.fills()
             && rest(self) == rest(other)
     }
 

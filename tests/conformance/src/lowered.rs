@@ -48,8 +48,8 @@ impl<C> GpuTarget<C> for Empty {
 
 /// Lowers a plan; the program's own verifier has the say.
 pub fn check_lowered<C>(plan: &Plan<C>) -> Result<(), String> {
-    let mut table = WeightTable::default();
-    let weights = table.add(plan).map_err(|e| format!("weights: {e}"))?;
+    let (_, weights) = WeightTable::of_all([plan]).map_err(|e| format!("weights: {e}"))?;
+    let weights: Vec<_> = weights.into_iter().flatten().collect();
     let lowered = lower(plan, &Empty, &weights).map_err(|e| format!("lower: {e}"))?;
     lowered.program.verify().map_err(|problems| format!("program: {problems:?}"))
 }

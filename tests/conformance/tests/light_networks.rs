@@ -1,11 +1,12 @@
-//! Networks of repeated weights: neither plans nor CPU crates have them as bytes, and they give the outputs that the onnx package expects.
+//! Networks of repeated weights: no crate has them as bytes, for the CPU or for GPUs; on the CPU they give the outputs that the onnx
+//! package expects.
 
 use std::path::Path;
 
 use conformance::light;
-use onnx2crate::Compiler;
 use onnx2crate::compiler::Compiled;
 use onnx2crate::verify::{Way, verify};
+use onnx2crate::{Compiler, Target};
 use plan::plan::{Plan, Source};
 use tempfile::TempDir;
 
@@ -15,8 +16,8 @@ const WEIGHTS: usize = 64 << 10;
 /// Bytes of the largest crate.
 const CRATE: usize = 4 << 20;
 
-fn compiler(model: &Path) -> Compiler {
-    Compiler::new(model).golden(false)
+fn compiler(model: &Path, target: Target) -> Compiler {
+    Compiler::new(model).targets(&[target]).golden(false)
 }
 
 fn crate_bytes(compiler: &Compiler, compiled: &Compiled) -> (usize, usize) {
@@ -36,10 +37,9 @@ fn held<C>(plan: &Plan<C>) -> usize {
 }
 
 /// Weights of each crate, at most [`WEIGHTS`], and the whole of it, at most [`CRATE`].
-#[test]
-fn repeated_weights_are_no_bytes() {
+fn check_sizes(target: Target) {
     for (name, model) in light::models() {
-        let compiler = compiler(&model);
+        let compiler = compiler(&model, target);
         let compiled = compiler.compile().unwrap();
         let held = match &compiled.plans {
             onnx2crate::planned::Planned::Cpu(plan) => held(plan),
@@ -53,6 +53,16 @@ fn repeated_weights_are_no_bytes() {
     }
 }
 
+#[test]
+fn repeated_weights_are_no_bytes_of_cpu_crates() {
+    check_sizes(Target::Cpu);
+}
+
+#[test]
+fn repeated_weights_are_no_bytes_of_gpu_crates() {
+    check_sizes("sm_90a".parse().unwrap());
+}
+
 /// The crate as cargo builds it gives what the package expects.
 fn check_outputs(name: &str) {
     let Some((_, model)) = light::models().into_iter().find(|(found, _)| found == name) else {
@@ -61,7 +71,7 @@ fn check_outputs(name: &str) {
     };
     let folder = TempDir::new().unwrap();
     light::write_data_set(&model, &folder.path().join("test_data_set_0")).unwrap();
-    let outcome = verify(&compiler(&model), &[folder.path().to_path_buf()], None, &Way::Crate).unwrap();
+    let outcome = verify(&compiler(&model, Target::Cpu), &[folder.path().to_path_buf()], None, &Way::Crate).unwrap();
     assert_eq!(outcome.lines.len(), 1);
     assert!(outcome.passed(), "{}", outcome.text());
 }

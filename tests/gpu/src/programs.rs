@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use runtime_min::datum::DType;
 use runtime_min::gpu::program::{
-    Action, Arg, Buf, Kernel, MapElement, MapShape, Memory, Module, Place, Point, Program, Promotion, Scalar, Set,
-    Size, SizeOp, Span, Swizzle, Target, TensorMap, View,
+    Action, Arg, Buf, Kernel, MapElement, MapShape, Memory, Module, Place, Point, Program, Promotion, ReadScalar,
+    Scalar, Set, Size, SizeOp, Span, Swizzle, Target, TensorMap, View,
 };
 use runtime_min::stand_in::tables::{Build, NONE};
 
@@ -103,7 +103,8 @@ pub fn rounds() -> Program {
     let grid = [one; 3];
     b.step(Action::Clear { to: at(sum), bytes: eight });
     row(&mut b, 0, grid, zero, vec![Arg::Read(at(x)), Arg::Write(at(sum)), Arg::Size64(n)]);
-    b.step(Action::ReadBack { from: at(sum), scalar: Scalar::I64, set: set(0, count) });
+    let length = ReadScalar { from: at(sum), scalar: Scalar::I64, set: set(0, count) };
+    b.step(Action::ReadBack { values: vec![length].into() });
     b.step(Action::Grow { buffer: y, bytes });
     b.step(Action::Copy { from: at(x), to: at(y), bytes });
     b.step(Action::Loop {

@@ -32,14 +32,12 @@ pub fn print_gpu_model<C>(
     placement: &Placement,
 ) -> Result<ModelFiles, EmitError> {
     let (plan, _) = plans.first().ok_or(EmitError::NoTarget)?;
-    let mut cx = PlanContext::new(plan)?;
-    cx.weights = WeightTable::default();
+    let (weights, places) = WeightTable::of_all(plans.iter().map(|(plan, _)| plan))?;
     let mut lowered = Vec::with_capacity(plans.len());
-    for (plan, target) in plans {
-        let places = cx.weights.add(plan)?;
-        lowered.push((lower(plan, *target, &places)?, target.name()));
+    for ((plan, target), places) in plans.iter().zip(&places) {
+        lowered.push((lower(plan, *target, places)?, target.name()));
     }
-    let cx = cx;
+    let cx = PlanContext::over(plan, weights.placed(places.into_iter().next().unwrap_or_default()))?;
     let names: Vec<&str> = lowered.iter().map(|(_, name)| *name).collect();
     let target = names.join(", ");
     let mut files = Files::new();
@@ -149,6 +147,7 @@ fn plan_file(items: TokenStream) -> TokenStream {
         "Bound",
         "Buf",
         "Buffer",
+        "Condition",
         "Cubin",
         "Guard",
         "HostView",
@@ -163,6 +162,7 @@ fn plan_file(items: TokenStream) -> TokenStream {
         "Point",
         "Program",
         "Promotion",
+        "ReadScalar",
         "Scalar",
         "Set",
         "Size",

@@ -1,7 +1,7 @@
 //! Blocks, loops and choices.
 
 use graph::node::OriginId;
-use plan::plan::{Block, IfStep, LoopStep};
+use plan::plan::{Block, Condition, IfStep, LoopStep};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
@@ -121,13 +121,22 @@ impl<C> Steps<'_, C> {
     }
 
     pub(super) fn choose(&self, step: &IfStep, origins: &[OriginId]) -> Result<TokenStream, EmitError> {
-        let (prelude, value) = self.scalar(&step.condition)?;
+        let holds = match &step.condition {
+            Condition::Value(view) => {
+                let (prelude, value) = self.scalar(view)?;
+                quote!({ #prelude #value != 0 })
+            }
+            Condition::Size(size) => {
+                let value = self.size(size);
+                quote!(#value != 0)
+            }
+        };
         let begin = self.begin(origins, "condition");
         let (then_block, else_block) = (self.block(&step.then_block)?, self.block(&step.else_block)?);
         let otherwise = if else_block.is_empty() { TokenStream::new() } else { quote!(else { #else_block }) };
         Ok(quote! {{
             #begin
-            let condition = { #prelude #value != 0 };
+            let condition = #holds;
             if condition { #then_block } #otherwise
         }})
     }

@@ -17,8 +17,8 @@ use graph::ty::Type;
 use nest::kernel::{Body, Kernel};
 use nest::layout::Access;
 use plan::plan::{
-    Action, Block, Border, Buffer, BufferId, Claimed, Code, CodeId, IfStep, Launch, LoopStep, Place, Plan, Source,
-    Step, View, Weight,
+    Action, Block, Border, Buffer, BufferId, Claimed, Code, CodeId, Condition, IfStep, Launch, LoopStep, Place, Plan,
+    Source, Step, View, Weight,
 };
 
 /// Code of the tests: a function by name.
@@ -163,7 +163,7 @@ pub fn dynamic() -> Plan<Snippet> {
     b.launch("add", &[&image, &weight], &first, &[]);
     b.launch("relu", &[&first], &logits, &[]);
     b.launch("count_positive", &[&first], &count, &[]);
-    b.push(Action::ReadBack { from: count, symbol: found_id });
+    b.push(Action::ReadBack { reads: vec![(count, found_id)] });
     let growing = b.view(DType::F32, &[found.clone()], Place::Growable);
     b.launch("positive", &[&first], &growing, &[found.clone()]);
     b.push(Action::Copy { from: growing, to: picked });
@@ -203,7 +203,7 @@ pub fn control() -> Plan<Snippet> {
     let then_step = b.launched("relu", &[&state], &out, &[]);
     let else_step = Builder::step(Action::Copy { from: state, to: out });
     b.push(Action::If(IfStep {
-        condition: flag,
+        condition: Condition::Value(flag),
         then_block: Block { steps: vec![then_step] },
         else_block: Block { steps: vec![else_step] },
     }));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use graph::dim::SymId;
 use graph::graph::{Graph, NodeId, ValueId};
 use graph::node::{Node, Op, OriginId};
+use nest::abstraction::Constants;
 use nest::fuse::Fused;
 use nest::layout::Layout;
 
@@ -42,6 +43,27 @@ impl<'g> BlockState<'g> {
     pub fn push(&mut self, action: Action, origins: &[OriginId]) {
         self.steps.push(Step { action, after: Vec::new(), origins: origins.to_vec() });
     }
+
+    /// Reads a symbol's value back, in the wait before if no step lies between that does more than check a guard.
+    fn read_back(&mut self, from: View, symbol: SymId, origins: &[OriginId]) {
+        let last = self.steps.iter_mut().rfind(|step| !matches!(step.action, Action::Check { .. }));
+        if let Some(Step { action: Action::ReadBack { reads }, origins: all, .. }) = last
+            && !mentions(&from, reads)
+        {
+            reads.push((from, symbol));
+            all.extend(origins.iter().filter(|o| !all.contains(o)).copied().collect::<Vec<_>>());
+            return;
+        }
+        self.push(Action::ReadBack { reads: vec![(from, symbol)] }, origins);
+    }
+}
+
+/// Whether a view is over a symbol that is read.
+fn mentions(view: &View, reads: &[(View, SymId)]) -> bool {
+    let mut found = false;
+    let sizes = view.shape.iter().chain(&view.access.strides).chain([&view.access.offset]);
+    sizes.for_each(|d| d.for_each_symbol(&mut |s| found |= reads.iter().any(|(_, read)| *read == s)));
+    found
 }
 
 impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
@@ -64,7 +86,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             }
         }
         self.merge_rows(graph, &facts, &mut groups);
-        let units = order(graph, &groups)?;
+        let units = order(graph, &groups, self.target.constants == Constants::Code)?;
         let fixed: BTreeSet<ValueId> = views.keys().copied().collect();
         let layouts = layouts::assign(graph, &facts, &claims, &groups, &fixed);
         let in_place = self.in_place(graph, &facts, &claims, &groups, &layouts)?;
@@ -289,7 +311,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
                 let operand = *node.operands.first().ok_or(PlanError::Malformed { op: "bind", what: "no operand" })?;
                 let symbol = *node.binds.first().ok_or(PlanError::Malformed { op: "bind", what: "no symbol" })?;
                 let from = self.view(state, operand)?;
-                state.push(Action::ReadBack { from, symbol }, &node.origins);
+                state.read_back(from, symbol, &node.origins);
                 state.known.insert(symbol);
                 Ok(())
             }

@@ -12,7 +12,7 @@ use graph::ty::{TensorType, Type};
 use nest::fuse::Fused;
 
 use crate::error::PlanError;
-use crate::plan::{Action, Block, Carry, IfStep, LoopStep, Step, View};
+use crate::plan::{Action, Block, Carry, Condition, IfStep, LoopStep, Step, View};
 use crate::planner::Planner;
 use crate::planner::block::BlockState;
 
@@ -298,7 +298,10 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
 
     pub(super) fn emit_if(&mut self, state: &mut BlockState<'_>, node: &Node, choice: &If) -> Result<(), PlanError> {
         let condition = *node.operands.first().ok_or(PlanError::Malformed { op: "if", what: "no condition" })?;
-        let condition = self.view(state, condition)?;
+        let condition = match known_scalar(state.graph, condition) {
+            Some(size) => Condition::Size(size),
+            None => Condition::Value(self.view(state, condition)?),
+        };
         let captures = self.views(state, node.operands.iter().skip(1).copied())?;
         let results = node.results.iter().map(|r| self.place(state, *r)).collect::<Result<Vec<_>, _>>()?;
         let mut blocks = Vec::new();

@@ -43,7 +43,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             let merged = merged(facts, groups, &rows, &chosen);
             let before: Vec<(usize, Option<Fused>)> = chosen.iter().map(|k| (*k, groups[*k].fused.take())).collect();
             groups.push(merged);
-            if order(graph, groups).is_err() {
+            if order(graph, groups, false).is_err() {
                 groups.pop();
                 for (k, fused) in before {
                     groups[k].fused = fused;

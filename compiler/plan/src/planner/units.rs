@@ -1,5 +1,6 @@
 //! Units: what becomes one or a few steps. Their order respects values and symbols; among those that are free, the one whose
-//! last node comes first in the graph goes first.
+//! last node comes first in the graph goes first. Where reading a size back is a wait for a device, it waits until nothing else
+//! is free, and with it all sizes that can be read by then.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,7 +43,7 @@ impl Built {
 }
 
 /// All units of a graph in an order in which they can run.
-pub(super) fn order(graph: &Graph, groups: &[Built]) -> Result<Vec<Unit>, PlanError> {
+pub(super) fn order(graph: &Graph, groups: &[Built], waits: bool) -> Result<Vec<Unit>, PlanError> {
     let mut grouped = vec![false; graph.nodes.len()];
     let mut units: Vec<(u32, Unit)> = Vec::new();
     for (g, built) in groups.iter().enumerate() {
@@ -111,18 +112,40 @@ pub(super) fn order(graph: &Graph, groups: &[Built]) -> Result<Vec<Unit>, PlanEr
             waiting[u] += 1;
         }
     }
-    let mut ready: BTreeSet<usize> = (0..units.len()).filter(|u| waiting[*u] == 0).collect();
+    let late: Vec<bool> = units.iter().map(|(_, unit)| waits && is_read_back(graph, unit)).collect();
+    // Pairs of whether it waits and its number: what waits comes last.
+    let mut ready: BTreeSet<(bool, usize)> =
+        (0..units.len()).filter(|u| waiting[*u] == 0).map(|u| (late[u], u)).collect();
     let mut sorted = Vec::with_capacity(units.len());
-    while let Some(u) = ready.pop_first() {
-        sorted.push(units[u].1.clone());
-        for next in &after[u] {
-            waiting[*next] -= 1;
-            if waiting[*next] == 0 {
-                ready.insert(*next);
+    let mut batch: Vec<usize> = Vec::new();
+    loop {
+        match ready.pop_first() {
+            Some((true, u)) => batch.push(u),
+            Some((false, u)) => batch = vec![u],
+            None => break,
+        }
+        // All that is read in one wait goes before what that sets free.
+        if batch.first().is_some_and(|u| late[*u]) && !ready.is_empty() {
+            continue;
+        }
+        for u in std::mem::take(&mut batch) {
+            sorted.push(units[u].1.clone());
+            for next in &after[u] {
+                waiting[*next] -= 1;
+                if waiting[*next] == 0 {
+                    ready.insert((late[*next], *next));
+                }
             }
         }
     }
     if sorted.len() == units.len() { Ok(sorted) } else { Err(PlanError::Circle) }
+}
+
+fn is_read_back(graph: &Graph, unit: &Unit) -> bool {
+    match unit {
+        Unit::Node(n) => graph.node(*n).is_some_and(|node| matches!(node.op, Op::Bind)),
+        Unit::Group(_) => false,
+    }
 }
 
 /// Symbols in the sizes of a fused group.

@@ -12,7 +12,7 @@ use graph::text::ty::{parse_type, print_type};
 use graph::text::{ParseError, ParseErrorKind, Registry, parse_graph_at, print_graph_at};
 use nest::text::Lines;
 
-use crate::plan::{Action, Block, BufferId, Carry, CodeId, HostCall, IfStep, Launch, LoopStep, Step};
+use crate::plan::{Action, Block, BufferId, Carry, CodeId, Condition, HostCall, IfStep, Launch, LoopStep, Step};
 use crate::text::view::{parse_view, parse_views, print_view, print_views};
 
 /// Appends a block, from brace to brace.
@@ -57,11 +57,17 @@ fn print_action(action: &Action, names: &Names<'_>) -> String {
             let binds = if binds.is_empty() { String::new() } else { format!(" binds [{}]", binds.join(", ")) };
             format!("host {} {operands} -> {results} types ({}){attrs}{binds}", name_text(op.name), types.join(", "))
         }
-        Action::ReadBack { from, symbol } => format!("readback {} to {}", view(from), names.spell(*symbol)),
+        Action::ReadBack { reads } => {
+            let reads: Vec<String> = reads.iter().map(|(v, s)| format!("{} to {}", view(v), names.spell(*s))).collect();
+            format!("readback {}", reads.join(", "))
+        }
         Action::Let { symbol, value } => format!("let {} = {}", names.spell(*symbol), print_dim(value, names)),
         Action::Check { guard } => format!("check {guard}"),
         Action::Loop(inner) => print_loop(inner, names),
-        Action::If(inner) => format!("if {}", view(&inner.condition)),
+        Action::If(inner) => match &inner.condition {
+            Condition::Value(condition) => format!("if {}", view(condition)),
+            Condition::Size(size) => format!("if size {}", print_dim(size, names)),
+        },
     }
 }
 
@@ -149,9 +155,16 @@ fn parse_action(c: &mut Cursor<'_>, names: &Names<'_>, registry: &Registry<'_>) 
         "clear" => Action::Clear { buffer: BufferId(c.id('^')?) },
         "host" => Action::Host(parse_host(c, names, registry)?),
         "readback" => {
-            let from = parse_view(c, names)?;
-            c.keyword("to")?;
-            Action::ReadBack { from, symbol: parse_symbol(c, names)? }
+            let mut reads = Vec::new();
+            loop {
+                let from = parse_view(c, names)?;
+                c.keyword("to")?;
+                reads.push((from, parse_symbol(c, names)?));
+                if !c.take_mark(",") {
+                    break;
+                }
+            }
+            Action::ReadBack { reads }
         }
         "let" => {
             let (symbol, value) = parse_size(c, names)?;
@@ -160,7 +173,10 @@ fn parse_action(c: &mut Cursor<'_>, names: &Names<'_>, registry: &Registry<'_>) 
         "check" => Action::Check { guard: c.integer("guard number")? },
         "loop" => Action::Loop(parse_loop(c, names)?),
         "if" => {
-            let condition = parse_view(c, names)?;
+            let condition = match c.take_keyword("size") {
+                true => Condition::Size(parse_dim(c, names)?),
+                false => Condition::Value(parse_view(c, names)?),
+            };
             Action::If(IfStep { condition, then_block: Block::default(), else_block: Block::default() })
         }
         other => {

@@ -96,7 +96,7 @@ fn every_action_survives() {
     2: copy ^0[n] to ^1[n] offset 4
     3: clear ^1
     4: host nothing (^0[n]) -> (^1[], ^2[]) types (str[n]) {axis = 1} binds [k, i] after [0, 3] @1
-    5: readback ^1[] to k
+    5: readback ^1[] to k, ^2[] offset n to i
     6: let k = n + 1
     7: check 3
     8: loop i after [1] {
@@ -107,6 +107,9 @@ fn every_action_survives() {
       } else {
       }
       1: clear ^7
+      2: if size n + 1 then {
+      } else {
+      }
     }
   }
 }

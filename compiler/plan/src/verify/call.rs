@@ -7,7 +7,7 @@ use graph::graph::{Graph, Model};
 use graph::verify::Rule as GraphRule;
 use nest::kernel::Port;
 
-use crate::plan::{Action, BufferId, Claimed, Code, HostCall, Launch, LoopStep, View};
+use crate::plan::{Action, BufferId, Claimed, Code, Condition, HostCall, Launch, LoopStep, View};
 use crate::verify::Rule;
 use crate::verify::checker::Checker;
 use crate::verify::samples::Samples;
@@ -29,7 +29,9 @@ pub(super) fn check<C>(c: &mut Checker<'_, C>, action: &Action, before: &Samples
             }
         }
         Action::Host(call) => check_host(c, call, before, after),
-        Action::ReadBack { from, symbol: _ } => check_scalar(c, "what is read back", from, DType::I64, before),
+        Action::ReadBack { reads } => {
+            reads.iter().for_each(|(from, _)| check_scalar(c, "what is read back", from, DType::I64, before));
+        }
         Action::Let { .. } => {}
         Action::Check { guard } => {
             if *guard >= c.plan.guards.len() {
@@ -37,7 +39,11 @@ pub(super) fn check<C>(c: &mut Checker<'_, C>, action: &Action, before: &Samples
             }
         }
         Action::Loop(inner) => check_loop(c, inner, before),
-        Action::If(inner) => check_scalar(c, "the condition", &inner.condition, DType::Bool, before),
+        Action::If(inner) => {
+            if let Condition::Value(view) = &inner.condition {
+                check_scalar(c, "the condition", view, DType::Bool, before);
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use graph::dim::{Dim, SymId};
 
-use crate::plan::{Action, BufferId, Place, Plan, View};
+use crate::plan::{Action, BufferId, Condition, Place, Plan, View};
 use crate::verify::nesting::{blocks_of, type_symbols};
 
 /// The effects of a step.
@@ -95,9 +95,11 @@ impl Effects {
                     self.mentions.remove(id);
                 });
             }
-            Action::ReadBack { from, symbol } => {
-                self.read(from);
-                self.defines.insert(*symbol);
+            Action::ReadBack { reads } => {
+                for (from, symbol) in reads {
+                    self.read(from);
+                    self.defines.insert(*symbol);
+                }
             }
             Action::Let { symbol, value } => {
                 self.size(value);
@@ -125,7 +127,10 @@ impl Effects {
                 self.defines.insert(inner.counter);
                 self.defines.extend(inner.count);
             }
-            Action::If(inner) => self.read(&inner.condition),
+            Action::If(inner) => match &inner.condition {
+                Condition::Value(view) => self.read(view),
+                Condition::Size(size) => self.size(size),
+            },
         }
     }
 }

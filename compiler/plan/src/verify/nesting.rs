@@ -5,7 +5,7 @@ use graph::dim::Dim;
 use graph::ty::Type;
 use graph::verify::nesting::{dim_is_shallow, graph_is_shallow, pred_is_shallow, type_is_shallow};
 
-use crate::plan::{Action, Block, Place, Plan, Source, View};
+use crate::plan::{Action, Block, Condition, Place, Plan, Source, View};
 use crate::verify::Rule;
 use crate::verify::checker::Checker;
 
@@ -111,14 +111,17 @@ fn action_is_shallow(action: &Action) -> bool {
             });
             attrs && views(&call.operands) && views(&call.results) && call.result_types.iter().all(type_is_shallow)
         }
-        Action::ReadBack { from, symbol: _ } => view_is_shallow(from),
+        Action::ReadBack { reads } => reads.iter().all(|(from, _)| view_is_shallow(from)),
         Action::Let { symbol: _, value } => dim_is_shallow(value),
         Action::Loop(inner) => {
             let sizes = inner.first.iter().chain(&inner.next).map(|(_, d)| d).chain(&inner.trip).all(dim_is_shallow);
             let scalars = inner.limit.iter().chain(&inner.condition).all(view_is_shallow);
             sizes && scalars && inner.carry.iter().all(|m| view_is_shallow(&m.from) && view_is_shallow(&m.to))
         }
-        Action::If(inner) => view_is_shallow(&inner.condition),
+        Action::If(inner) => match &inner.condition {
+            Condition::Value(view) => view_is_shallow(view),
+            Condition::Size(size) => dim_is_shallow(size),
+        },
     }
 }
 

@@ -87,9 +87,11 @@ fn check_plain<C>(c: &mut Checker<'_, C>, action: &Action, path: &mut Path) {
                 path.samples.choose(*id, &c.plan.symbols);
             });
         }
-        Action::ReadBack { from: _, symbol } => {
-            define(c, path, *symbol);
-            path.samples.choose(*symbol, &c.plan.symbols);
+        Action::ReadBack { reads } => {
+            for (_, symbol) in reads {
+                define(c, path, *symbol);
+                path.samples.choose(*symbol, &c.plan.symbols);
+            }
         }
         Action::Let { symbol, value } => {
             define(c, path, *symbol);

@@ -4,7 +4,7 @@ use graph::dim::{Dim, SymId};
 use graph::dtype::DType;
 use graph::node::OriginId;
 use plan::plan::{self as planned, Block, HostCall, IfStep, LoopStep, View};
-use runtime_min::gpu::program::{Action, Assign, Bind, Scalar, Set, Span, Step};
+use runtime_min::gpu::program::{Action, Assign, Bind, Condition, ReadScalar, Scalar, Set, Span, Step};
 
 use super::buffers::buf;
 use super::{HostEntry, Lowering};
@@ -71,11 +71,14 @@ impl<C> Lowering<'_, '_, '_, C> {
             planned::Action::Copy { from, to } => self.copy(lines, from, to, origins),
             planned::Action::Clear { buffer } => self.clear(lines, *buffer, origins),
             planned::Action::Host(call) => self.host(lines, call, origins),
-            planned::Action::ReadBack { from, symbol } => {
+            planned::Action::ReadBack { reads } => {
                 let node = self.node(origins, "read back");
-                let (from, scalar) = (self.start(from)?, self.scalar(from)?);
-                let set = self.set(*symbol);
-                lines.push(Action::ReadBack { from, scalar, set }, node);
+                let mut values = Vec::with_capacity(reads.len());
+                for (from, symbol) in reads {
+                    let (from, scalar) = (self.start(from)?, self.scalar(from)?);
+                    values.push(ReadScalar { from, scalar, set: self.set(*symbol) });
+                }
+                lines.push(Action::ReadBack { values: values.into() }, node);
                 Ok(())
             }
             planned::Action::Let { symbol, value } => {
@@ -182,7 +185,10 @@ impl<C> Lowering<'_, '_, '_, C> {
 
     fn choose(&mut self, lines: &mut Lines, step: &IfStep, origins: &[OriginId]) -> Result<(), EmitError> {
         let node = self.node(origins, "condition");
-        let condition = self.start(&step.condition)?;
+        let condition = match &step.condition {
+            planned::Condition::Value(view) => Condition::Value(self.start(view)?),
+            planned::Condition::Size(size) => Condition::Size(self.sizes.dim(size)?),
+        };
         let blocks = vec![self.block(&step.then_block)?, self.block(&step.else_block)?];
         lines.inner.push((lines.steps.len(), blocks));
         let (then_block, else_block) = (Span::default(), Span::default());

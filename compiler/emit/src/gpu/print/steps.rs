@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use runtime_min::gpu::program::{Action, Arg, Assign, Bind, HostView, Set, Size, Step};
+use runtime_min::gpu::program::{Action, Arg, Assign, Bind, Condition, HostView, Set, Size, Step};
 
 use super::{dtype, number, optional, size, size_table, span, table, view};
 use crate::size::literal;
@@ -43,10 +43,13 @@ fn action(action: &Action) -> TokenStream {
             let binds = table(binds.iter().map(bind));
             quote!(Action::Host { call: #call, operands: #operands, results: #results, binds: #binds })
         }
-        Action::ReadBack { from, scalar, set: into } => {
-            let (from, into) = (view(*from), set(into));
-            let scalar = format_ident!("{}", format!("{scalar:?}"));
-            quote!(Action::ReadBack { from: #from, scalar: Scalar::#scalar, set: #into })
+        Action::ReadBack { values } => {
+            let values = table(values.iter().map(|value| {
+                let (from, into) = (view(value.from), set(&value.set));
+                let scalar = format_ident!("{}", format!("{:?}", value.scalar));
+                quote!(ReadScalar { from: #from, scalar: Scalar::#scalar, set: #into })
+            }));
+            quote!(Action::ReadBack { values: #values })
         }
         Action::Let { values } => {
             let values = assigns(values);
@@ -75,8 +78,21 @@ fn action(action: &Action) -> TokenStream {
             }
         }
         Action::If { condition, then_block, else_block } => {
-            let (condition, then_block, else_block) = (view(*condition), span(*then_block), span(*else_block));
+            let (condition, then_block, else_block) = (holds(condition), span(*then_block), span(*else_block));
             quote!(Action::If { condition: #condition, then_block: #then_block, else_block: #else_block })
+        }
+    }
+}
+
+fn holds(condition: &Condition) -> TokenStream {
+    match condition {
+        Condition::Value(place) => {
+            let place = view(*place);
+            quote!(Condition::Value(#place))
+        }
+        Condition::Size(value) => {
+            let value = size(*value);
+            quote!(Condition::Size(#value))
         }
     }
 }
