@@ -3,7 +3,8 @@
 Tensors of more than 64 bytes of f32 become external data, at overlapping places of one file `weights.bin` of numbers that
 `src/networks.rs` makes up; names of values become short ones, equal constants one, and texts go. What is left is the network's structure: from it the
 compiler makes the kernels that it makes from the whole network. A tensor's name keeps the mean and the deviation of what it held, `v7 0 0.021`, so
-that values neither vanish nor overflow. Needs the package onnx.
+that values neither vanish nor overflow. Tensors of zeros alone, or of ones, stay so, for the compiler makes other kernels of them.
+Needs the package onnx.
 """
 
 import json
@@ -16,10 +17,14 @@ from onnx import TensorProto
 
 LARGE = 64
 
-# No two tensors are equal, so that none is taken for the other.
+# No two tensors of other numbers are equal, so that none is taken for the other.
 STEP = 64
 
-# Weights that are all equal would be folded into their readers: they get a small deviation.
+# The file of numbers ends with zeros, and as many bytes of ones.
+NUMBERS = 160 << 20
+SPLAT = 64 << 10
+
+# Of weights that are all equal, where a network is run.
 LEAST = 0.05
 
 # Where the statistics of weights stand in a file that was made without them.
@@ -88,15 +93,25 @@ def statistics(tensor, known):
     return f"{mean:.3g} {deviation:.3g}"
 
 
+def repeated(tensor, known):
+    """Where a tensor of nothing but zeros or ones begins in the file, if it is one."""
+    if tensor.name in known or 4 * math.prod(tensor.dims) > SPLAT:
+        return None
+    array = onnx.numpy_helper.to_array(tensor)
+    return next((NUMBERS + SPLAT * value for value in (0, 1) if (array == value).all()), None)
+
+
 def main(source, target):
     model = onnx.load(source, load_external_data=False)
     graph = model.graph
     known = next((json.loads(p.value) for p in model.metadata_props if p.key == KEY), {})
-    large = {}
+    large, places = {}, {}
     for tensor in graph.initializer:
         size = 4 * math.prod(tensor.dims)
         if size > LARGE and tensor.data_type == TensorProto.FLOAT:
-            large[tensor.name] = f"v{len(large)} {statistics(tensor, known)}"
+            name = f"v{len(large)} {statistics(tensor, known)}"
+            large[tensor.name] = name
+            places[name] = repeated(tensor, known)
     unite(graph)
     kept = {value.name: value.name for value in [*graph.input, *graph.output]} | large
     # Short names go on behind those of weights.
@@ -109,10 +124,11 @@ def main(source, target):
         tensor.ClearField("raw_data")
         tensor.ClearField("float_data")
         tensor.data_location = TensorProto.EXTERNAL
-        offset = count * STEP
+        offset = count * STEP if places[tensor.name] is None else places[tensor.name]
         for key, value in (("location", "weights.bin"), ("offset", str(offset)), ("length", str(size))):
             tensor.external_data.add(key=key, value=value)
-        count, most = count + 1, max(most, offset + size)
+        count += 1
+        most = max(most, offset + size) if offset < NUMBERS else most
     del graph.value_info[:]
     del model.metadata_props[:]
     graph.doc_string = model.doc_string = ""

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use graph::graph::Model;
 use graph::node::{Blob, Const, Op};
 use graph::tensor::Tensor;
+use graph::ty::TensorType;
 
 use crate::resize::Resize;
 
@@ -16,6 +17,9 @@ pub const NETWORKS: [&str; 4] = ["resnet50", "mobilenet_v2", "bert_base", "lstm"
 
 /// Bytes of the largest weight and the places of all, for every network.
 const BYTES: u64 = 160 << 20;
+
+/// Behind those stand so many bytes of zeros, and as many of ones.
+const SPLAT: u64 = 64 << 10;
 
 /// The numbers lie between minus and plus this, evenly.
 const HALF: f64 = 0.03;
@@ -79,35 +83,45 @@ fn unfinished(folder: &Path, name: &str) -> PathBuf {
 /// Makes the file of weights: small numbers that do not repeat.
 fn weights(folder: &Path) -> std::io::Result<PathBuf> {
     let path = folder.join("weights.bin");
-    if fs::metadata(&path).is_ok_and(|found| found.len() == BYTES) {
+    if fs::metadata(&path).is_ok_and(|found| found.len() == BYTES + 2 * SPLAT) {
         return Ok(path);
     }
     let unfinished = unfinished(folder, "weights");
     let mut out = BufWriter::new(fs::File::create(&unfinished)?);
-    let mut state = 1u32;
-    for _ in 0..BYTES / 4 {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let number = (f64::from(state) / f64::from(u32::MAX) - 0.5) * 2.0 * HALF;
-        out.write_all(&(number as f32).to_le_bytes())?;
+    let repeated = [0f32, 1.0].into_iter().flat_map(|value| std::iter::repeat_n(value, (SPLAT / 4) as usize));
+    for number in numbers().take((BYTES / 4) as usize).chain(repeated) {
+        out.write_all(&number.to_le_bytes())?;
     }
     out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
     fs::rename(&unfinished, &path)?;
     Ok(path)
 }
 
-/// Gives weights the mean and the deviation that their names tell: `v7 0 0.021`.
+/// Small numbers that do not repeat.
+fn numbers() -> impl Iterator<Item = f32> {
+    let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    let states = std::iter::successors(next(&1), next);
+    states.map(|state| ((f64::from(state) / f64::from(u32::MAX) - 0.5) * 2.0 * HALF) as f32)
+}
+
+/// Gives weights the mean and the deviation that their names tell: `v7 0 0.021`. Those that are all equal get numbers that are not, so
+/// that they are not folded into their readers.
 fn scale(model: &mut Model) -> Result<(), String> {
     for node in &mut model.graph.nodes {
         let Op::Const(constant) = &mut node.op else { continue };
-        let name = node.results.first().and_then(|r| model.graph.values.get(r.0 as usize)?.name.clone());
-        let Some((mean, deviation)) = name.as_deref().and_then(told) else { continue };
+        let Some(value) = node.results.first().and_then(|r| model.graph.values.get(r.0 as usize)) else { continue };
+        let Some((mean, deviation)) = value.name.as_deref().and_then(told) else { continue };
         let scaled = |tensor: &Tensor| {
             // Even numbers between -1 and 1 have a deviation of the root of a third.
             let factor = deviation * 3f64.sqrt() / HALF;
             let mut values = Vec::with_capacity(tensor.bytes().len());
-            for b in tensor.bytes().chunks_exact(4) {
-                let number = f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-                values.extend_from_slice(&((mean + number * factor) as f32).to_le_bytes());
+            let mut put =
+                |number: f32| values.extend_from_slice(&((mean + f64::from(number) * factor) as f32).to_le_bytes());
+            let given = || tensor.bytes().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            if given().all(|number| number == 0.0 || number == 1.0) {
+                numbers().take(given().count()).for_each(&mut put);
+            } else {
+                given().for_each(&mut put);
             }
             Tensor::from_bytes(tensor.dtype(), tensor.shape().to_vec(), values.into()).map_err(|e| e.to_string())
         };
@@ -117,7 +131,12 @@ fn scale(model: &mut Model) -> Result<(), String> {
                 let tensor = scaled(&blob.tensor)?;
                 *blob = Blob { hash: tensor.hash(), tensor };
             }
-            Const::Splat(_) | Const::Iota => {}
+            Const::Splat(element) => {
+                let Some(shape) = value.ty.as_tensor().and_then(TensorType::static_shape) else { continue };
+                let tensor = scaled(&Tensor::splat(*element, shape).map_err(|e| e.to_string())?)?;
+                *constant = Const::Blob(Blob { hash: tensor.hash(), tensor });
+            }
+            Const::Iota => {}
         }
     }
     Ok(())
