@@ -531,15 +531,18 @@ impl Builder {
         }
     }
 
+    /// Refuses a rank beyond the limit, before anything is made for each axis.
+    pub fn check_rank(&self, rank: usize) -> Result<(), BuildError> {
+        if rank > self.limits.rank {
+            let (found, limit) = (rank.to_string(), self.limits.rank.to_string());
+            return Err(BuildError::Limit { what: "rank", found, limit });
+        }
+        Ok(())
+    }
+
     fn check_limits(&self, ty: &Type) -> Result<(), BuildError> {
         let Some(tensor) = ty.as_tensor() else { return Ok(()) };
-        if tensor.rank() > self.limits.rank {
-            return Err(BuildError::Limit {
-                what: "rank",
-                found: tensor.rank().to_string(),
-                limit: self.limits.rank.to_string(),
-            });
-        }
+        self.check_rank(tensor.rank())?;
         let mut count: i128 = 1;
         for dim in &tensor.shape {
             if let Some(value) = dim.as_const() {

@@ -57,6 +57,25 @@ const CALLS: &str = r#"
     }
 "#;
 
+/// What a program is told where something is missing: it prints the error, or what came out.
+const REFUSALS: &str = r#"
+    use digits::{Engine, EngineOptions, Input, Inputs};
+
+    fn scores(rows: usize) -> Result<usize, digits::Error> {
+        let pixels = vec![[[[0.5f32; 8]; 8]; 1]; rows];
+        let mut session = Engine::load(EngineOptions::default())?.session()?;
+        Ok(session.infer(&Inputs { image: Input::from_slice(&pixels)? })?.logits().len())
+    }
+
+    fn main() {
+        let rows = std::env::args().nth(1).unwrap().parse().unwrap();
+        match scores(rows) {
+            Ok(rows) => print!("{rows} rows"),
+            Err(error) => print!("{error}"),
+        }
+    }
+"#;
+
 /// A folder where programs find the driver that stands in.
 struct Driver(PathBuf);
 
@@ -114,30 +133,67 @@ fn counts(program: &Path, driver: &Driver, rounds: usize) -> BTreeMap<String, u6
     text.lines().filter_map(pair).collect()
 }
 
-#[test]
-fn calls_of_a_crate_take_nothing_and_launch_one_graph() {
-    let driver = Driver::new("driver-calls");
-    let compiler = digits("1..4");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu-calls/digits");
-    compiler.emit_crate(&folder).unwrap();
-    std::fs::write(
-        folder.join("examples/calls.rs"),
-        format!("#![allow(unsafe_code, reason = \"counts allocations\")]\n{CALLS}"),
-    )
-    .unwrap();
+/// Builds an example of the crate for 1 to 4 digits, in a folder of that name; yields the folder and the program.
+fn example(name: &str, text: &str) -> (PathBuf, PathBuf) {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("gpu-{name}"));
+    let folder = root.join("digits");
+    digits("1..4").emit_crate(&folder).unwrap();
+    let text = format!("#![allow(unsafe_code, reason = \"counts allocations\")]\n{text}");
+    std::fs::write(folder.join(format!("examples/{name}.rs")), text).unwrap();
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--offline", "--example", "calls"])
+        .args(["build", "--quiet", "--offline", "--example", name])
         .current_dir(&folder)
         .env("CARGO_TARGET_DIR", folder.join("target"))
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let program = folder.join("target/debug/examples/calls");
+    (root, folder.join("target/debug/examples").join(name))
+}
+
+/// No driver, a driver too old, a GPU older than the target, memory too little, an input of another size: what was found and what
+/// is needed, as the program of a user prints it.
+#[test]
+fn what_is_missing_is_said_by_a_crate() {
+    let driver = Driver::new("driver-refusals");
+    let (root, program) = example("refusals", REFUSALS);
+    let none = root.join("no-driver");
+    let says = |rows: &str, folder: &Path, variables: &[(&str, &str)]| {
+        let mut command = Command::new(&program);
+        command.arg(rows).env("LD_LIBRARY_PATH", folder).envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(says("3", &driver.0, &[]), "3 rows");
+    let found = says("3", &none, &[]);
+    if found.ends_with(" rows") || found.contains("GPU") {
+        println!("skipped: this machine has a driver, so none is missing: {found}");
+    } else {
+        let expected = "NVIDIA driver: found no driver library (libcuda.so.1 or nvcuda.dll), needed an NVIDIA driver for CUDA 12 or \
+                        later; install or update the driver";
+        assert_eq!(found, expected);
+    }
+    let found = says("3", &driver.0, &[("STAND_IN_VERSION", "11080")]);
+    let expected = "NVIDIA driver: found a driver for CUDA 11.8, needed a driver for CUDA 12 or later; install or update the driver";
+    assert_eq!(found, expected);
+    let found = says("3", &driver.0, &[("STAND_IN_CAPABILITY", "80")]);
+    let expected = "GPU: found Stand-in of compute capability 8.0, needed 9.0, as the crate was compiled for sm_90a";
+    assert_eq!(found, expected);
+    let found = says("3", &driver.0, &[("STAND_IN_MEMORY", "4096")]);
+    assert!(found.ends_with(" bytes of GPU memory are needed, 4096 are free"), "{found}");
+    assert_eq!(says("9", &driver.0, &[]), "size \"batch\" is 9, allowed are 1 to 4");
+    let _ = std::fs::remove_dir_all(root);
+}
+
+#[test]
+fn calls_of_a_crate_take_nothing_and_launch_one_graph() {
+    let driver = Driver::new("driver-calls");
+    let (root, program) = example("calls", CALLS);
     let (few, many) = (counts(&program, &driver, 1), counts(&program, &driver, 3));
     let more = |name: &str| many[name] - few[name];
     assert_eq!((more("allocations"), more("instantiations"), many["misuse"]), (0, 0, 0));
     // Of two calls a round one is at the prepared shape; each copies its input there and its output back.
     assert_eq!((more("graph_launches"), more("uploads"), more("downloads")), (2, 4, 4));
     assert!(more("launches") > 0, "{many:?}");
-    let _ = std::fs::remove_dir_all(folder.parent().unwrap());
+    let _ = std::fs::remove_dir_all(root);
 }

@@ -1,7 +1,8 @@
 //! The driver that stands in for NVIDIA's, over the PTX emulator, as a shared library with the driver's symbols. A program that
 //! finds it as `libcuda.so.1` runs as it was built, without a GPU.
 //!
-//! `STAND_IN_CAPABILITY` is the compute capability times ten (90 if not set). Where `STAND_IN_COUNTS` names a file, what was called
+//! `STAND_IN_CAPABILITY` is the compute capability times ten (90 if not set), `STAND_IN_MEMORY` the bytes of its memory,
+//! `STAND_IN_VERSION` the CUDA version of the driver (13020 is 13.2). Where `STAND_IN_COUNTS` names a file, what was called
 //! is written there whenever a context is given back: `launches 3` and so on, a line each.
 
 #![allow(unsafe_code, reason = "C functions that hand their arguments on to functions of the same signature")]
@@ -25,11 +26,19 @@ use runtime_min::stand_in::{Script, StandIn};
 fn stand_in() -> &'static StandIn {
     static PLACE: OnceLock<Shared> = OnceLock::new();
     let shared = PLACE.get_or_init(|| {
-        let capability = std::env::var("STAND_IN_CAPABILITY").ok().and_then(|text| text.parse().ok()).unwrap_or(90);
-        let script = Script { capability, memory: 8 << 30, ..Script::default() };
+        let script = Script {
+            capability: variable("STAND_IN_CAPABILITY").unwrap_or(90),
+            memory: variable("STAND_IN_MEMORY").unwrap_or(8 << 30),
+            version: variable("STAND_IN_VERSION").unwrap_or(Script::default().version),
+            ..Script::default()
+        };
         Shared(Box::leak(Box::new(StandIn::new(Box::new(Emulated::default()), script))))
     });
     shared.0
+}
+
+fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 /// The stand-in for all threads.

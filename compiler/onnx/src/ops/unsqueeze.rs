@@ -41,7 +41,9 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
         (None, Some(axes)) => Dim::product(&ctx.b.shape(axes)?).as_size().unwrap_or(0),
         (None, None) => 0,
     };
-    let Some(axes) = sizes::axes(ctx, 1, from.len() + count)? else {
+    let rank = from.len().saturating_add(count);
+    ctx.b.check_rank(rank)?;
+    let Some(axes) = sizes::axes(ctx, 1, rank)? else {
         return Err(BuildError::Operand {
             what: "axes of Unsqueeze".to_string(),
             expected: "an attribute or an input".to_string(),
@@ -55,6 +57,8 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
 #[cfg(test)]
 mod tests {
     use super::OPERATOR;
+    use graph::builder::BuildError;
+
     use crate::ops_testing::{check, constant, f32s, i64s, refusal, value};
 
     #[test]
@@ -62,6 +66,13 @@ mod tests {
         let x = f32s(&[2, 3], &[0.5; 6]);
         check(&OPERATOR, &[], &[value(x.clone()), value(i64s(&[2], &[3, 0]))], &[f32s(&[1, 2, 3, 1], &[0.5; 6])]);
         check(&OPERATOR, &[], &[value(x), value(i64s(&[1], &[-2]))], &[f32s(&[2, 1, 3], &[0.5; 6])]);
+    }
+
+    #[test]
+    fn more_axes_than_a_tensor_may_have_are_refused_at_once() {
+        let axes = value(i64s(&[4000], &[0; 4000]));
+        let error = refusal(&OPERATOR, &[], &[value(f32s(&[1], &[1.0])), axes]);
+        assert!(matches!(error, BuildError::Limit { what: "rank", .. }), "{error}");
     }
 
     #[test]
