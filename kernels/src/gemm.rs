@@ -95,7 +95,8 @@ pub fn emit(problem: &Product, variant: &GemmVariant, sm: Sm) -> Result<TileKern
     let (plan, [from_a, from_b]) = pipeline(problem, variant, sm)?;
     let mut b = Builder::new(&format!("gemm_{}_{}", problem.input.name(), variant.name()));
     b.block([variant.threads(), 1, 1]);
-    if problem.window.is_some() && problem.input == Input::Tf32 && variant.depth == 64 && variant.threads() == 128 {
+    let image = problem.window.is_some() && variant.threads() == 128;
+    if problem.input == Input::Tf32 && variant.depth == 64 && (image || sm == Sm::Sm120a && variant.threads() < 128) {
         // Shared memory leaves no room for four of these; told nothing, some assemblers keep to registers for four and spill.
         b.min_ctas(2);
     }
