@@ -6,6 +6,7 @@ mod conv;
 mod depthwise;
 mod pack;
 mod recurrent;
+mod tuned;
 mod variants;
 
 use graph::dim::{Dim, Pred};

@@ -8,9 +8,10 @@ use graph::region::contract::Maths;
 use graph::symbol::Symbols;
 use graph::ty::TensorType;
 use plan::claim::{Claim, ClaimOperand, Claimant, Site, Strided, Want};
-use plan::tuning::{self, Problem};
+use plan::tuning::{Problem, Variant};
 
 use crate::attention::{AttentionVariant, Mask, plain, tensor};
+use crate::claim::tuned::{self, Tuned};
 use crate::claim::{region_at, typical, vector};
 use crate::code::{AttentionCode, GpuCode};
 use crate::device::Device;
@@ -34,52 +35,72 @@ impl Claimant for Attentions {
     }
 
     fn problem(&self, claim: &Claim<GpuCode>) -> Option<Problem> {
-        let code = code_of(claim)?;
-        Some(Problem { revision: REVISION, text: text(code), chosen: code.variant.name() })
+        tuned::problem::<AttentionCode>(claim)
     }
 
-    fn variants(&self, symbols: &Symbols, claim: &Claim<GpuCode>, most: usize) -> Vec<tuning::Variant> {
-        let Some(code) = code_of(claim) else { return Vec::new() };
-        let all = by_cost(&self.device, symbols, &claim.sizes, code).into_iter().take(most);
-        all.map(|(code, cost)| tuning::Variant { name: code.variant.name(), cost }).collect()
+    fn variants(&self, symbols: &Symbols, claim: &Claim<GpuCode>, most: usize) -> Vec<Variant> {
+        tuned::variants::<AttentionCode>(&self.device, symbols, claim, most)
     }
 
     fn apply(&self, symbols: &Symbols, claim: &Claim<GpuCode>, variant: &str) -> Option<Claim<GpuCode>> {
-        let all = by_cost(&self.device, symbols, &claim.sizes, code_of(claim)?).into_iter();
-        let (code, cost) = all.into_iter().find(|(code, _)| code.variant.name() == variant)?;
-        Some(Claim { code: GpuCode::Attention(code), cost, ..claim.clone() })
+        tuned::apply::<AttentionCode>(&self.device, symbols, claim, variant)
     }
 }
 
-/// Of the kernels: a change of their speed makes it another.
-const REVISION: u32 = 1;
+impl Tuned for AttentionCode {
+    const REVISION: u32 = 1;
+
+    fn of(code: &GpuCode) -> Option<&AttentionCode> {
+        match code {
+            GpuCode::Attention(code) => Some(code),
+            GpuCode::Product(_) | GpuCode::Depthwise(_) | GpuCode::Recurrent(_) => None,
+        }
+    }
+
+    fn into_code(self) -> GpuCode {
+        GpuCode::Attention(self)
+    }
+
+    /// `f16 bshd,bthd,bthe->bshe d64 e64 mask f32 b..t causal`: dtype, order of dims, sizes of a head, masks.
+    fn text(&self) -> String {
+        let mut text = format!("{} {} d{} e{}", self.input.name(), self.labels, self.depth, self.width);
+        if let Some((mask, labels)) = &self.mask {
+            let name = match mask {
+                Mask::F32 => "f32",
+                Mask::F16 => "f16",
+                Mask::Bf16 => "bf16",
+                Mask::Bool { .. } => "bool",
+            };
+            text.push_str(&format!(" mask {name} {labels}"));
+        }
+        if self.causal {
+            text.push_str(" causal");
+        }
+        text
+    }
+
+    fn variant(&self) -> String {
+        self.variant.name()
+    }
+
+    fn candidates(&self, device: &Device, symbols: &Symbols, sizes: &[Dim]) -> Vec<(AttentionCode, f64)> {
+        let variants = if self.input == Input::F32 { plain::VARIANTS } else { tensor::VARIANTS };
+        let dims = self.batch().len();
+        let size = |d: usize| sizes.get(d).map_or(1.0, |size| typical(symbols, size));
+        let heads = typical(symbols, &Dim::product(sizes.iter().take(dims)));
+        let extents = [heads, size(dims), size(dims + 1)];
+        let codes = variants.iter().map(|variant| AttentionCode { variant: *variant, ..self.clone() });
+        codes.map(|code| (code.clone(), estimate(device, &code, extents))).collect()
+    }
+
+    fn runs(&self, device: &Device) -> bool {
+        let most = device.shared - if device.sm.number() >= 80 { 1024 } else { 0 };
+        shared(self) <= most && check(self, device.sm).is_ok()
+    }
+}
+
 /// Queries that one launch can take: its grid's second extent times the smallest block.
 const MOST_QUERIES: i64 = 65_535 * 16;
-
-fn code_of(claim: &Claim<GpuCode>) -> Option<&AttentionCode> {
-    match &claim.code {
-        GpuCode::Attention(code) => Some(code),
-        GpuCode::Product(_) | GpuCode::Depthwise(_) | GpuCode::Recurrent(_) => None,
-    }
-}
-
-/// `f16 bshd,bthd,bthe->bshe d64 e64 mask f32 b..t causal`: dtype, order of dims, sizes of a head, masks.
-fn text(code: &AttentionCode) -> String {
-    let mut text = format!("{} {} d{} e{}", code.input.name(), code.labels, code.depth, code.width);
-    if let Some((mask, labels)) = &code.mask {
-        let name = match mask {
-            Mask::F32 => "f32",
-            Mask::F16 => "f16",
-            Mask::Bf16 => "bf16",
-            Mask::Bool { .. } => "bool",
-        };
-        text.push_str(&format!(" mask {name} {labels}"));
-    }
-    if code.causal {
-        text.push_str(" causal");
-    }
-    text
-}
 
 fn claim(device: &Device, site: &Site<'_>, seed: NodeId) -> Option<Claim<GpuCode>> {
     let (node, region) = region_at(site.graph, seed, "attention")?;
@@ -157,7 +178,7 @@ fn claim(device: &Device, site: &Site<'_>, seed: NodeId) -> Option<Claim<GpuCode
     if heads.as_const().is_some_and(|heads| heads >= 1 << 31) || !scale.is_finite() {
         return None;
     }
-    let (code, cost) = by_cost(device, site.symbols, &sizes, &code).into_iter().next()?;
+    let (code, cost) = tuned::by_cost(&code, device, site.symbols, &sizes).next()?;
     Some(Claim {
         nodes: vec![seed],
         operands,
@@ -194,23 +215,6 @@ fn mask_of(mask: &TensorType, scores: &str, shape: &[Dim], fill: Option<f64>) ->
     }
     // A last dim of 1 is short, not repeated.
     (!labels.ends_with('.')).then_some((kind, labels))
-}
-
-/// All variants whose kernels fit, the cheapest first.
-fn by_cost(device: &Device, symbols: &Symbols, sizes: &[Dim], code: &AttentionCode) -> Vec<(AttentionCode, f64)> {
-    let variants = if code.input == Input::F32 { plain::VARIANTS } else { tensor::VARIANTS };
-    let dims = code.batch().len();
-    let size = |d: usize| sizes.get(d).map_or(1.0, |size| typical(symbols, size));
-    let heads = typical(symbols, &Dim::product(sizes.iter().take(dims)));
-    let all = variants.iter().map(|variant| AttentionCode { variant: *variant, ..code.clone() });
-    let fitting = all.filter(|code| {
-        let most = device.shared - if device.sm.number() >= 80 { 1024 } else { 0 };
-        shared(code) <= most && check(code, device.sm).is_ok()
-    });
-    let mut out: Vec<(AttentionCode, f64)> =
-        fitting.map(|code| (code.clone(), estimate(device, &code, [heads, size(dims), size(dims + 1)]))).collect();
-    out.sort_by(|a, b| a.1.total_cmp(&b.1));
-    out
 }
 
 /// Nanoseconds of a launch inside a graph, and of the way from memory to the first product.

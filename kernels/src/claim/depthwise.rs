@@ -6,8 +6,9 @@ use graph::region::conv::Conv;
 use graph::symbol::Symbols;
 use nest::layout::Layout;
 use plan::claim::{Claim, ClaimOperand, Claimant, Derived, Site, Want};
-use plan::tuning::{self, Problem};
+use plan::tuning::{Problem, Variant};
 
+use crate::claim::tuned::{self, Tuned};
 use crate::claim::{input, pack, region_at, typical, vector};
 use crate::code::{DepthwiseCode, GpuCode};
 use crate::depthwise::{DepthwiseVariant, VARIANTS};
@@ -33,42 +34,59 @@ impl Claimant for DepthwiseConvolutions {
     }
 
     fn problem(&self, claim: &Claim<GpuCode>) -> Option<Problem> {
-        let code = code_of(claim)?;
-        Some(Problem { revision: REVISION, text: text(code), chosen: code.variant.name() })
+        tuned::problem::<DepthwiseCode>(claim)
     }
 
-    fn variants(&self, symbols: &Symbols, claim: &Claim<GpuCode>, most: usize) -> Vec<tuning::Variant> {
-        let Some(code) = code_of(claim) else { return Vec::new() };
-        let all = by_cost(&self.device, symbols, &claim.sizes, code).into_iter();
-        let fitting = all.filter(|(code, _)| check(code, self.device.sm).is_ok()).take(most);
-        fitting.map(|(code, cost)| tuning::Variant { name: code.variant.name(), cost }).collect()
+    fn variants(&self, symbols: &Symbols, claim: &Claim<GpuCode>, most: usize) -> Vec<Variant> {
+        tuned::variants::<DepthwiseCode>(&self.device, symbols, claim, most)
     }
 
     fn apply(&self, symbols: &Symbols, claim: &Claim<GpuCode>, variant: &str) -> Option<Claim<GpuCode>> {
-        let all = by_cost(&self.device, symbols, &claim.sizes, code_of(claim)?).into_iter();
-        let (code, cost) = all.into_iter().find(|(code, _)| code.variant.name() == variant)?;
-        check(&code, self.device.sm).ok()?;
-        Some(Claim { code: GpuCode::Depthwise(code), cost, ..claim.clone() })
+        tuned::apply::<DepthwiseCode>(&self.device, symbols, claim, variant)
     }
 }
 
-/// Of the kernels: a change of their speed makes it another.
-const REVISION: u32 = 2;
+impl Tuned for DepthwiseCode {
+    const REVISION: u32 = 2;
 
-fn code_of(claim: &Claim<GpuCode>) -> Option<&DepthwiseCode> {
-    match &claim.code {
-        GpuCode::Depthwise(code) => Some(code),
-        GpuCode::Product(_) | GpuCode::Attention(_) | GpuCode::Recurrent(_) => None,
+    fn of(code: &GpuCode) -> Option<&DepthwiseCode> {
+        match code {
+            GpuCode::Depthwise(code) => Some(code),
+            GpuCode::Product(_) | GpuCode::Attention(_) | GpuCode::Recurrent(_) => None,
+        }
     }
-}
 
-/// `f16 c96 x1 3x3 strides 2x2 dilations 1x1`: dtype, channels of the data, results a channel, window.
-fn text(code: &DepthwiseCode) -> String {
-    let pair = |[y, x]: [u32; 2]| format!("{y}x{x}");
-    let Window { channels, kernel, strides, dilations, .. } = code.window;
-    let (kernel, strides, dilations) = (pair(kernel), pair(strides), pair(dilations));
-    let (input, multiplier) = (code.input.name(), code.multiplier);
-    format!("{input} c{channels} x{multiplier} {kernel} strides {strides} dilations {dilations}")
+    fn into_code(self) -> GpuCode {
+        GpuCode::Depthwise(self)
+    }
+
+    /// `f16 c96 x1 3x3 strides 2x2 dilations 1x1`: dtype, channels of the data, results a channel, window.
+    fn text(&self) -> String {
+        let pair = |[y, x]: [u32; 2]| format!("{y}x{x}");
+        let Window { channels, kernel, strides, dilations, .. } = self.window;
+        let (kernel, strides, dilations) = (pair(kernel), pair(strides), pair(dilations));
+        let (input, multiplier) = (self.input.name(), self.multiplier);
+        format!("{input} c{channels} x{multiplier} {kernel} strides {strides} dilations {dilations}")
+    }
+
+    fn variant(&self) -> String {
+        self.variant.name()
+    }
+
+    fn candidates(&self, device: &Device, symbols: &Symbols, sizes: &[Dim]) -> Vec<(DepthwiseCode, f64)> {
+        let extent = |k: usize| sizes.get(k).map_or(1.0, |size| typical(symbols, size));
+        let image = [0, 1, 2, 3, 4].map(extent);
+        let most = vector(symbols, &Dim::constant(self.columns.into()));
+        let codes = VARIANTS
+            .iter()
+            .filter(|v| v.lanes <= most && v.lanes * 4 >= most)
+            .map(|v| DepthwiseCode { variant: *v, ..self.clone() });
+        codes.map(|code| (code.clone(), estimate(device, image, &code))).collect()
+    }
+
+    fn runs(&self, device: &Device) -> bool {
+        check(self, device.sm).is_ok()
+    }
 }
 
 /// Channels last, with one spatial dim or two.
@@ -130,8 +148,7 @@ fn claim(device: &Device, site: &Site<'_>, seed: NodeId) -> Option<Claim<GpuCode
         spatial,
         variant: *VARIANTS.first()?,
     };
-    let all = by_cost(device, site.symbols, &sizes, &code).into_iter();
-    let (code, cost) = all.into_iter().find(|(code, _)| check(code, device.sm).is_ok())?;
+    let (code, cost) = tuned::by_cost(&code, device, site.symbols, &sizes).next()?;
     let derived =
         Derived { name: "packed".to_string(), graph: pack::depthwise(w.dtype, &w.shape).ok()?, inputs: vec![*weight] };
     Some(Claim {
@@ -151,20 +168,6 @@ fn claim(device: &Device, site: &Site<'_>, seed: NodeId) -> Option<Claim<GpuCode
 /// Nanoseconds of a launch inside a graph, and of a thread's way to its first data.
 const LAUNCH: f64 = 1200.0;
 const START: f64 = 1000.0;
-
-/// The code in all variants, the cheapest first.
-fn by_cost(device: &Device, symbols: &Symbols, sizes: &[Dim], code: &DepthwiseCode) -> Vec<(DepthwiseCode, f64)> {
-    let extent = |k: usize| sizes.get(k).map_or(1.0, |size| typical(symbols, size));
-    let image = [0, 1, 2, 3, 4].map(extent);
-    let most = vector(symbols, &Dim::constant(code.columns.into()));
-    let codes = VARIANTS
-        .iter()
-        .filter(|v| v.lanes <= most && v.lanes * 4 >= most)
-        .map(|v| DepthwiseCode { variant: *v, ..code.clone() });
-    let mut out: Vec<_> = codes.map(|code| (code.clone(), estimate(device, image, &code))).collect();
-    out.sort_by(|a, b| a.1.total_cmp(&b.1));
-    out
-}
 
 /// Nanoseconds: the traffic with memory, or the instructions of the busiest multiprocessor. `image` is the batch and the extents
 /// of the result and of the data.
@@ -209,7 +212,8 @@ mod tests {
         let variant = VARIANTS[0];
         let code = DepthwiseCode { input: Input::F16, columns: channels, multiplier: 1, window, spatial: 2, variant };
         let sizes = [batch, extent, extent, extent, extent, 1, 1].map(Dim::constant);
-        let all = by_cost(&Device::of(Sm::Sm90a), &Symbols::default(), &sizes, &code);
+        let device = Device::of(Sm::Sm90a);
+        let all: Vec<_> = tuned::by_cost(&code, &device, &Symbols::default(), &sizes).collect();
         assert_eq!(all[0].0.variant.name(), expected);
         let names: std::collections::BTreeSet<String> = all.iter().map(|(code, _)| code.variant.name()).collect();
         assert_eq!(names.len(), all.len());

@@ -8,8 +8,9 @@ use graph::node::{Compute, Op};
 use graph::region::rnn::{Cell, Rnn};
 use graph::symbol::Symbols;
 use plan::claim::{Claim, ClaimOperand, Claimant, Site, Want};
-use plan::tuning::{self, Problem};
+use plan::tuning::{Problem, Variant};
 
+use crate::claim::tuned::{self, Tuned};
 use crate::claim::{region_at, typical};
 use crate::code::{GpuCode, RecurrentCode};
 use crate::device::Device;
@@ -33,35 +34,52 @@ impl Claimant for Recurrences {
     }
 
     fn problem(&self, claim: &Claim<GpuCode>) -> Option<Problem> {
-        let code = code_of(claim)?;
-        let Recurrent { input, hidden, gates, cell, .. } = &code.problem;
-        let kind = if *cell { "with cell" } else { "plain" };
-        let text = format!("{} h{hidden} {gates} gates {kind} {} expressions", input.name(), code.problem.exprs.len());
-        Some(Problem { revision: REVISION, text, chosen: code.variant.name() })
+        tuned::problem::<RecurrentCode>(claim)
     }
 
-    fn variants(&self, symbols: &Symbols, claim: &Claim<GpuCode>, most: usize) -> Vec<tuning::Variant> {
-        let Some(code) = code_of(claim) else { return Vec::new() };
-        let all = by_cost(&self.device, symbols, &claim.sizes, code).into_iter().take(most);
-        all.map(|(variant, cost)| tuning::Variant { name: variant.name(), cost }).collect()
+    fn variants(&self, symbols: &Symbols, claim: &Claim<GpuCode>, most: usize) -> Vec<Variant> {
+        tuned::variants::<RecurrentCode>(&self.device, symbols, claim, most)
     }
 
     fn apply(&self, symbols: &Symbols, claim: &Claim<GpuCode>, variant: &str) -> Option<Claim<GpuCode>> {
-        let code = code_of(claim)?;
-        let all = by_cost(&self.device, symbols, &claim.sizes, code).into_iter();
-        let (variant, cost) = all.into_iter().find(|(v, _)| v.name() == variant)?;
-        let code = GpuCode::Recurrent(RecurrentCode { variant, ..code.clone() });
-        Some(Claim { code, cost, ..claim.clone() })
+        tuned::apply::<RecurrentCode>(&self.device, symbols, claim, variant)
     }
 }
 
-/// Of the kernels: a change of their speed makes it another.
-const REVISION: u32 = 1;
+impl Tuned for RecurrentCode {
+    const REVISION: u32 = 1;
 
-fn code_of(claim: &Claim<GpuCode>) -> Option<&RecurrentCode> {
-    match &claim.code {
-        GpuCode::Recurrent(code) => Some(code),
-        GpuCode::Product(_) | GpuCode::Depthwise(_) | GpuCode::Attention(_) => None,
+    fn of(code: &GpuCode) -> Option<&RecurrentCode> {
+        match code {
+            GpuCode::Recurrent(code) => Some(code),
+            GpuCode::Product(_) | GpuCode::Depthwise(_) | GpuCode::Attention(_) => None,
+        }
+    }
+
+    fn into_code(self) -> GpuCode {
+        GpuCode::Recurrent(self)
+    }
+
+    /// `f32 h128 4 gates with cell 27 expressions`: dtype of the weights, units, what a cell is.
+    fn text(&self) -> String {
+        let Recurrent { input, hidden, gates, cell, exprs, .. } = &self.problem;
+        let kind = if *cell { "with cell" } else { "plain" };
+        format!("{} h{hidden} {gates} gates {kind} {} expressions", input.name(), exprs.len())
+    }
+
+    fn variant(&self) -> String {
+        self.variant.name()
+    }
+
+    fn candidates(&self, device: &Device, symbols: &Symbols, sizes: &[Dim]) -> Vec<(RecurrentCode, f64)> {
+        let size = |d: usize| sizes.get(d).map_or(1.0, |size| typical(symbols, size));
+        let (steps, batch) = (size(0), size(1));
+        let cost = |variant: RecurrentVariant| estimate(device, &self.problem, &variant, steps, batch);
+        variants().into_iter().map(|variant| (RecurrentCode { variant, ..self.clone() }, cost(variant))).collect()
+    }
+
+    fn runs(&self, device: &Device) -> bool {
+        check(&self.problem, &self.variant, device.sm).is_ok()
     }
 }
 
@@ -111,7 +129,7 @@ fn claim(device: &Device, site: &Site<'_>, seed: NodeId) -> Option<Claim<GpuCode
     let sizes = vec![t_pre.shape.first()?.clone(), t_pre.shape.get(1)?.clone()];
     let variant = *variants().first()?;
     let code = RecurrentCode { problem, variant };
-    let (variant, cost) = by_cost(device, site.symbols, &sizes, &code).into_iter().next()?;
+    let (code, cost) = tuned::by_cost(&code, device, site.symbols, &sizes).next()?;
     Some(Claim {
         nodes: vec![seed],
         operands,
@@ -122,7 +140,7 @@ fn claim(device: &Device, site: &Site<'_>, seed: NodeId) -> Option<Claim<GpuCode
         workspace: Dim::constant(0),
         sizes,
         cost,
-        code: GpuCode::Recurrent(RecurrentCode { variant, ..code }),
+        code: GpuCode::Recurrent(code),
     })
 }
 
@@ -187,16 +205,6 @@ fn offset(exprs: &Exprs, id: ExprId) -> Option<i64> {
         }
         _ => None,
     }
-}
-
-/// All variants that run, the cheapest first.
-fn by_cost(device: &Device, symbols: &Symbols, sizes: &[Dim], code: &RecurrentCode) -> Vec<(RecurrentVariant, f64)> {
-    let size = |d: usize| sizes.get(d).map_or(1.0, |size| typical(symbols, size));
-    let fitting = variants().into_iter().filter(|v| check(&code.problem, v, device.sm).is_ok());
-    let mut out: Vec<(RecurrentVariant, f64)> =
-        fitting.map(|v| (v, estimate(device, &code.problem, &v, size(0), size(1)))).collect();
-    out.sort_by(|a, b| a.1.total_cmp(&b.1));
-    out
 }
 
 /// Nanoseconds of a launch, and until the first step.
