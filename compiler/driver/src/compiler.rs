@@ -152,7 +152,11 @@ impl Compiler {
         let imported = onnx::import_file(&self.model, &self.import)?;
         progress.next("passes");
         let mut model = imported.model.clone();
-        let passes = passes::run_pipeline(&mut model, &passes::Options { precision, ..passes::Options::default() })?;
+        let options = match &targets {
+            Targets::Cpu => passes::Options::cpu(),
+            Targets::Gpus(_) => passes::Options { precision, ..passes::Options::default() },
+        };
+        let passes = passes::run_pipeline(&mut model, &options)?;
         let mut lock = match &self.lock {
             Some(folder) => Locked::open(folder, self.locked)?,
             None => Locked::default(),

@@ -33,6 +33,9 @@ pub(crate) const PASS: Pass = Pass {
     before: &["cse", "dce"],
 };
 
+/// The least f16 with all its digits.
+const LEAST_F16: f64 = 6.103_515_625e-5;
+
 fn run(model: &mut Model, ctx: &Ctx<'_>) -> Result<Changes, PassError> {
     rewrite(model, ctx, PASS.name, &mut Stateless(rule))
 }
@@ -122,7 +125,7 @@ fn weight_of(site: &Site<'_>, node: &Node, region: &Region) -> Option<Weight> {
     None
 }
 
-/// The weight times the scale of its channels; `None` if an element would not be finite any more.
+/// The weight times the scale of its channels; `None` if an element would not be finite any more, or all of them lose digits.
 fn scaled_weight(
     site: &mut Site<'_>,
     affine: &Affine<'_>,
@@ -159,7 +162,12 @@ fn scaled_weight(
         p.out(product);
     })?;
     let tensor = site.b.const_tensor(scaled);
-    Ok(tensor.filter(|t| t.to_f64s().iter().all(|v| v.is_finite())))
+    let least = if dtype == DType::F16 { LEAST_F16 } else { 0.0 };
+    Ok(tensor.filter(|t| {
+        let values = t.to_f64s();
+        let largest = values.iter().fold(0f64, |most, v| most.max(v.abs()));
+        values.iter().all(|v| v.is_finite()) && (largest == 0.0 || largest >= least)
+    }))
 }
 
 /// The product with a constant of its channels added, in a dtype.

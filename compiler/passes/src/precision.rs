@@ -7,7 +7,7 @@
 //!
 //! Untouched: types of the model's inputs and outputs, integers, bodies of control flow, what leads to no product any more (the
 //! tail of a detector), and what [`choose`] calls delicate (exponentials, logarithms, powers, sums, numbers beyond the
-//! type). Products with a constant that the type cannot hold stay f32.
+//! type). A constant that a product reads and the type cannot hold is multiplied by a power of two, and the product divided by it.
 //!
 //! Before: the normal form, as no rule looks through the casts that this puts in. After: the same model up to rounding; every reader
 //! of a rounded value reads the same rounded value. Runs once, when the rounds have settled; another series of rounds cleans up.
@@ -182,16 +182,26 @@ impl Narrow {
             true | false => choice.factors(node),
         };
         let mut operands = Vec::with_capacity(node.operands.len());
+        let mut exponent = 0;
         for (position, operand) in node.operands.iter().enumerate() {
             let value = match position < factors {
-                true => self.half(site, choice, *operand)?,
+                true => {
+                    exponent += self.exponent(site, *operand);
+                    self.half(site, choice, *operand)?
+                }
                 false => self.wide(site, choice, *operand)?,
             };
             operands.push(value);
         }
         let results = site.b.region(region.kind, region.attrs.clone(), &operands)?;
         let mut out = Vec::with_capacity(results.len());
-        for (old, new) in node.results.iter().zip(results) {
+        for (old, mut new) in node.results.iter().zip(results) {
+            if exponent != 0 {
+                new = site.b.map(&[new], |p, v| {
+                    let factor = p.number(p.dtype(v[0]), constant::power(-exponent).into());
+                    p.mul(v[0], factor)
+                })?;
+            }
             let float = site.tensor(*old).is_some_and(|t| t.dtype == DType::F32);
             out.push(match (float, choice.is_narrow(*old)) {
                 (true, true) => site.b.cast(new, self.to)?,
@@ -200,6 +210,14 @@ impl Narrow {
             });
         }
         Ok(out)
+    }
+
+    /// The power of two that a constant is multiplied by when it becomes narrow.
+    fn exponent(&self, site: &Site<'_>, old: ValueId) -> i32 {
+        match site.definition(old).map(|(node, _)| &node.op) {
+            Some(Op::Const(value)) => constant::exponent(value, self.to).unwrap_or(0),
+            _ => 0,
+        }
     }
 
     /// The new value of the narrow type.

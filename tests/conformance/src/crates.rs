@@ -31,7 +31,7 @@ pub type Answers = BTreeMap<String, Result<Vec<Result<Vec<Datum>, String>>, Stri
 /// The plan of a model as the tool makes it.
 fn plan_of(model: &Model) -> Result<Plan<CpuCode>, String> {
     let mut model = model.clone();
-    passes::run_pipeline(&mut model, &passes::Options::default()).map_err(|e| format!("passes: {e}"))?;
+    passes::run_pipeline(&mut model, &passes::Options::cpu()).map_err(|e| format!("passes: {e}"))?;
     plan::plan_model(&model, &plan::Target::lines(CLAIMANTS)).map_err(|e| format!("plan: {e}"))
 }
 

@@ -12,6 +12,7 @@ use graph::graph::{Model, ValueId};
 use graph::node::Combiner;
 use graph::region::contract::Maths;
 use graph::region::conv::Conv;
+use graph::region::conv_transpose::ConvTranspose;
 use graph::region::norm::Norm;
 use graph::region::pool::{Mode, Pool};
 use graph::region::softmax::Softmax;
@@ -124,6 +125,43 @@ fn network() -> Result<Model, BuildError> {
 #[test]
 fn convolutions() {
     everywhere(&network().unwrap(), &tensor(&[1, 3, 6, 6], 7));
+}
+
+/// Two transposed convolutions, the second of a kernel that its stride does not divide, around a product with a weight that f16 cannot
+/// hold as it is.
+fn upsampling() -> Result<Model, BuildError> {
+    let mut b = Builder::new("upsampling");
+    let mut x = b.input("x", Type::tensor(DType::F32, [1, 8, 3, 5].map(Dim::constant)));
+    for (kernel, pad, output) in [(2, 0, [6, 10]), (3, 1, [11, 20])] {
+        let mut weight = tensor(&[8, 8, 1, 1], 21);
+        if kernel == 2 {
+            let small: Vec<f32> = weight.to_f64s().iter().map(|w| (w * 1e-7) as f32).collect();
+            weight = Tensor::from_f32s(&small).reshaped(vec![8, 8, 1, 1]).unwrap();
+        }
+        let branch = conv(&mut b, x, weight, 0)?;
+        let branch = b.map(&[branch], |p, v| {
+            let factor = p.number(DType::F32, if kernel == 2 { 1e6 } else { 0.25 });
+            p.mul(v[0], factor)
+        })?;
+        x = b.map(&[x, branch], |p, v| p.add(v[0], v[1]))?;
+        let window = Window {
+            strides: vec![2, 2],
+            dilations: vec![1, 1],
+            pads_begin: vec![Dim::constant(pad); 2],
+            pads_end: vec![Dim::constant(pad); 2],
+            output: output.map(Dim::constant).to_vec(),
+        };
+        let w = b.constant(tensor(&[8, 8, kernel, kernel], 22))?;
+        x = b.conv_transpose(&ConvTranspose { window, groups: 1, acc: DType::F32, maths: Maths::Exact }, x, w)?;
+        x = relu(&mut b, x)?;
+    }
+    b.output(x);
+    Ok(b.finish())
+}
+
+#[test]
+fn transposed_convolutions() {
+    everywhere(&upsampling().unwrap(), &tensor(&[1, 8, 3, 5], 23));
 }
 
 /// A block of a transformer: norm, merged products, attention spelled out, residual.

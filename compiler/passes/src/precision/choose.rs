@@ -68,6 +68,11 @@ pub(super) fn keeps_elements(region: &Region) -> bool {
     region.kind == &pool::KIND && Pool::from_attrs(&region.attrs).is_ok_and(|p| matches!(p.mode, Mode::Max { .. }))
 }
 
+/// Whether a factor of an operand is one of the result.
+fn is_linear(region: &Region) -> bool {
+    [contract::KIND.name, conv::KIND.name, conv_transpose::KIND.name].contains(&region.kind.name)
+}
+
 impl Choice {
     pub(super) fn of(graph: &Graph, facts: &Facts, to: DType) -> Choice {
         let live: Vec<(NodeId, &Node)> = graph.iter().filter(|(id, _)| facts.is_live(*id)).collect();
@@ -176,8 +181,9 @@ fn factors_of(graph: &Graph, facts: &Facts, node: &Node, to: DType) -> usize {
         return 0;
     }
     let count = if region.kind == &attention::KIND || region.kind == &rnn::KIND { 3 } else { 2 };
+    let scales = is_linear(region);
     let fits = |value: &ValueId| match facts.definition(graph, *value).map(|(node, _)| &node.op) {
-        Some(Op::Const(value)) => constant::fits(value, to),
+        Some(Op::Const(value)) => constant::fits(value, to) || (scales && constant::exponent(value, to).is_some()),
         _ => true,
     };
     if node.operands.iter().take(count).all(fits) { count } else { 0 }
