@@ -35,6 +35,7 @@ mod rename;
 mod rewrite;
 mod scale_out;
 mod shape_arithmetic;
+mod split_taps;
 mod transposed;
 mod unit_views;
 mod views;

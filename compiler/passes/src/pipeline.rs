@@ -8,7 +8,7 @@ use crate::PassError;
 use crate::precision::{self, Precision};
 use crate::{
     algebra, cse, dce, fold, fold_affine, merge_binds, merge_contractions, no_op, pointwise_first, recognise_attention,
-    recognise_norm, recognise_softmax, relabel, scale_out, transposed, unit_views, views,
+    recognise_norm, recognise_softmax, relabel, scale_out, split_taps, transposed, unit_views, views,
 };
 
 /// One step of the pipeline.
@@ -47,8 +47,8 @@ pub struct Options {
     pub rounds: usize,
     /// Merge contractions of one operand with constant weights (Q, K, V). The parts become views of one result.
     pub merge_contractions: bool,
-    /// Keep transposed convolutions of one group over two dims. Otherwise they become convolutions, which a GPU has kernels for.
-    pub planar_transposed: bool,
+    /// Keep what the CPU has kernels for and GPUs do not: planar transposed convolutions, and convolutions with few outputs.
+    pub cpu_kernels: bool,
     /// What products are formed in, and intermediate values stored in.
     pub precision: Precision,
     /// Verify after every pass, not only at the end.
@@ -64,7 +64,7 @@ impl Default for Options {
             sweeps: 64,
             rounds: 16,
             merge_contractions: true,
-            planar_transposed: false,
+            cpu_kernels: false,
             precision: Precision::F32,
             verify_between: cfg!(debug_assertions),
         }
@@ -72,9 +72,9 @@ impl Default for Options {
 }
 
 impl Options {
-    /// For the CPU, which has a kernel for planar transposed convolutions.
+    /// For the CPU.
     pub fn cpu() -> Options {
-        Options { planar_transposed: true, ..Options::default() }
+        Options { cpu_kernels: true, ..Options::default() }
     }
 }
 
@@ -123,7 +123,7 @@ pub const PIPELINE: &[Pass] = &[
 ];
 
 /// Passes that run once, in order, when the rounds have settled.
-pub const AFTERWARDS: &[Pass] = &[recognise_attention::PASS, transposed::PASS, precision::PASS];
+pub const AFTERWARDS: &[Pass] = &[recognise_attention::PASS, transposed::PASS, split_taps::PASS, precision::PASS];
 
 /// Runs the pipeline until a round changes nothing, then the passes that run once, and the pipeline again; or up to
 /// [`Options::stop_after`]. The model is verified at the end.

@@ -7,7 +7,7 @@
 //!
 //! Before: the normal form; scales behind the region are folded into its weight. After: no `conv_transpose` of a constant weight
 //! with constant pads; what is left has dilation and stride in one dim, is cut off beyond its kernel, or is what
-//! [`Options::planar_transposed`](crate::Options) keeps. Runs once.
+//! [`Options::cpu_kernels`](crate::Options) keeps. Runs once.
 //!
 //! ```text
 //! %1 = conv_transpose {strides = [2, 2]} (f32 [N, C, H, W] %0, f32 [C, O, 2, 2] w)
@@ -76,7 +76,7 @@ fn rule(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
         return Ok(None);
     }
     let conv = ConvTranspose::from_attrs(&region.attrs)?;
-    if site.ctx.options.planar_transposed && conv.groups == 1 && conv.window.strides.len() == 2 {
+    if site.ctx.options.cpu_kernels && conv.groups == 1 && conv.window.strides.len() == 2 {
         return Ok(None);
     }
     let (Some(x), Some(y)) = (site.tensor(*data), site.tensor(*result)) else { return Ok(None) };

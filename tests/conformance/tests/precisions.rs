@@ -164,6 +164,26 @@ fn transposed_convolutions() {
     everywhere(&upsampling().unwrap(), &tensor(&[1, 8, 3, 5], 23));
 }
 
+/// An image of two channels from sixteen, of any height, so that it may be a large one.
+fn last_layer() -> Result<Model, BuildError> {
+    let mut b = Builder::new("last layer");
+    let height = b.input_symbol("height", 1, None);
+    let dims = vec![Dim::constant(1), Dim::constant(16), height, Dim::constant(7)];
+    let x = b.input("x", Type::tensor(DType::F32, dims));
+    let x = conv(&mut b, x, tensor(&[16, 16, 1, 1], 24), 0)?;
+    let x = relu(&mut b, x)?;
+    let y = conv(&mut b, x, tensor(&[2, 16, 3, 3], 25), 1)?;
+    let bias = b.constant(tensor(&[2, 1, 1], 26))?;
+    let y = b.map(&[y, bias], |p, v| p.add(v[0], v[1]))?;
+    b.output(y);
+    Ok(b.finish())
+}
+
+#[test]
+fn few_outputs() {
+    everywhere(&last_layer().unwrap(), &tensor(&[1, 16, 9, 7], 27));
+}
+
 /// A block of a transformer: norm, merged products, attention spelled out, residual.
 fn block() -> Result<Model, BuildError> {
     let mut b = Builder::new("block");
