@@ -16,12 +16,15 @@
 //! - Traffic: queries and results once, keys and values once a block of queries, mostly from the L2 cache.
 //! - Limits: depth and width multiples of 16, at most 128; one key head for each query head.
 //!
-//! Families: [`tensor`] for f16 and bf16 on tensor cores (sm_80 on), [`plain`] for f32 in f32 everywhere.
+//! Families: [`tensor`] for f16 and bf16 on tensor cores (sm_80 on), [`wide`] for them with warp groups (sm_90a), [`plain`] for f32 in
+//! f32 everywhere.
 //!
 //! Source of the idea: FlashAttention 2; sums and the largest score as in "Online normalizer calculation for softmax".
 
 pub mod plain;
+mod softmax;
 pub mod tensor;
+pub mod wide;
 
 use ptx::{Builder, Cmp, Ftz, ParamRole, Reg, Shuffle, Sm, Space, Special, Type};
 
@@ -75,6 +78,8 @@ pub struct AttentionVariant {
     /// Keys of a block.
     pub keys: u32,
     pub stages: u32,
+    /// Whether warp groups multiply straight from shared memory.
+    pub wide: bool,
 }
 
 impl AttentionVariant {
@@ -82,9 +87,10 @@ impl AttentionVariant {
         self.warps * 32
     }
 
-    /// `64x64_4_2`: queries, keys, warps, stages.
+    /// `w64x64_4_2`: `w` for warp groups, then queries, keys, warps, stages.
     pub fn name(&self) -> String {
-        format!("{}x{}_{}_{}", self.queries, self.keys, self.warps, self.stages)
+        let prefix = if self.wide { "w" } else { "" };
+        format!("{prefix}{}x{}_{}_{}", self.queries, self.keys, self.warps, self.stages)
     }
 }
 
@@ -153,15 +159,15 @@ impl Opening {
         let width = Val::Const(problem.width);
         let to = problem.finish.destination(b, params, &coordinates, (rows, width))?;
         let thread = b.special(Special::TidX);
-        let shared = b.dynamic_shared(128);
+        let shared = b.dynamic_shared(if variant.wide { 1024 } else { 128 });
         let shared = b.mov(Type::U32, shared);
         let first = block.mul(b, variant.queries);
         let masks = Masks { mask, past, rows, keys, scale: problem.scale };
         Ok(Opening { rows, keys, first, operands, masks, to, thread, shared })
     }
 
-    /// The copies of the queries.
-    pub fn queries(&self, b: &mut Builder, problem: &Attention, source: TileSource) -> Option<Loader> {
+    /// The copies of the queries, by threads that are numbered so.
+    pub fn queries(&self, b: &mut Builder, problem: &Attention, source: TileSource, thread: Reg) -> Option<Loader> {
         let Matrix { base, lead } = *self.operands.first()?;
         let place = Place {
             base,
@@ -170,23 +176,28 @@ impl Opening {
             extent: self.rows,
             first: Val::Const(0),
             depth: Val::Const(problem.depth),
-            thread: self.thread,
+            thread,
         };
         Some(Loader::new(b, source, place))
     }
 
     /// The copies of blocks of keys (1) or values (2), the extent of whose rows is given.
     pub fn blocks(&self, b: &mut Builder, operand: usize, source: TileSource, extent: u32) -> Option<Loader> {
+        self.blocks_from(b, operand, source, extent, (Val::Const(0), self.thread))
+    }
+
+    /// The same from a key on, where the threads that copy are numbered so.
+    pub fn blocks_from(
+        &self,
+        b: &mut Builder,
+        operand: usize,
+        source: TileSource,
+        extent: u32,
+        (first, thread): (Val, Reg),
+    ) -> Option<Loader> {
         let Matrix { base, lead } = *self.operands.get(operand)?;
-        let place = Place {
-            base,
-            lead,
-            start: Val::Const(0),
-            extent: Val::Const(extent),
-            first: Val::Const(0),
-            depth: self.keys,
-            thread: self.thread,
-        };
+        let place =
+            Place { base, lead, start: Val::Const(0), extent: Val::Const(extent), first, depth: self.keys, thread };
         Some(Loader::new(b, source, place))
     }
 
@@ -252,6 +263,15 @@ impl Masks {
             address(b, base, row, down)
         });
         MaskRow { query, pointer }
+    }
+
+    /// The end of the keys that take part for a query.
+    fn end(&self, b: &mut Builder, query: Val) -> Reg {
+        let end = match self.past {
+            Some(past) => query.add(b, past).add(b, 1).min(b, self.keys),
+            None => self.keys,
+        };
+        end.reg(b)
     }
 
     /// What the mask holds for some keys of a row.

@@ -68,6 +68,8 @@ pub enum Placement {
     Exchanged(SharedTile),
     /// Rows this many bytes apart.
     Rows { pitch: u32 },
+    /// Panels of 128 bytes of all so many rows, one after the other, each as [`SharedTile`] says.
+    Panels { rows: u32 },
     /// Words of 4 bytes, turned: word `w` of row `r` is word `r` of the row `w`; these are so many bytes apart.
     Turned { pitch: u32 },
 }
@@ -78,6 +80,11 @@ impl Placement {
         let (far, near) = match self {
             Placement::Exchanged(tile) => return tile.byte(b, row, byte),
             Placement::Rows { pitch } => (row.mul(b, *pitch), byte),
+            Placement::Panels { rows } => {
+                let panel = byte.shr(b, 7).mul(b, rows * 128);
+                let within = byte.and(b, 127);
+                (panel, SharedTile { rows: *rows, row_bytes: 128 }.byte(b, row, within))
+            }
             Placement::Turned { pitch } => (byte.shr(b, 2).mul(b, *pitch), row.mul(b, 4)),
         };
         far.add(b, near)
@@ -88,6 +95,7 @@ impl Placement {
         match self {
             Placement::Exchanged(tile) => (tile.period(), tile.row_bytes),
             Placement::Rows { pitch } => (1, *pitch),
+            Placement::Panels { .. } => (8, 128),
             Placement::Turned { .. } => (1, 4),
         }
     }

@@ -309,7 +309,9 @@ pub fn land(b: &mut Builder, source: &TileSource, active: Option<Reg>, chunk: &C
                 b.st(Space::Shared, Type::B32, (to, plus + k * i64::from(pitch)), *word);
             }
         }
-        Placement::Exchanged(_) | Placement::Rows { .. } => store(b, (to, plus), &chunk.staged),
+        Placement::Exchanged(_) | Placement::Rows { .. } | Placement::Panels { .. } => {
+            store(b, (to, plus), &chunk.staged)
+        }
     };
     match active {
         Some(active) => b.guarded(active, store),

@@ -29,8 +29,10 @@ pub const THREADS: u32 = 128;
 /// Bytes of a row in shared memory, and of a step along the sum.
 pub const ROW_BYTES: u32 = 128;
 const STEP_BYTES: u32 = 32;
-/// Descriptor of rows of 128 bytes, eight of them 1024 bytes apart, exchanged within 128 bytes.
-const DESCRIPTOR: u64 = 0x4000_0040_0001_0000;
+/// High half of descriptors: rows of 128 bytes, eight of them 1024 bytes apart, exchanged within 128 bytes.
+pub const HIGH: u32 = 0x4000_0040;
+/// Leading offset of exchanged rows along the sum, which has no meaning.
+pub const EXCHANGED: u32 = 16;
 
 /// A tile of a product.
 #[derive(Clone, Copy, Debug)]
@@ -153,8 +155,7 @@ impl Groups {
         let [rows, columns] = self.part();
         let mut low = |at: u32, index: Val, extent: u32| {
             let start = index.mul(b, extent * ROW_BYTES).add(b, base).add(b, at);
-            let bits = DESCRIPTOR as u32;
-            start.shr(b, 4).add(b, bits)
+            low_descriptor(b, start, EXCHANGED)
         };
         [low(0, down, rows), low(self.tile[0] * ROW_BYTES, across, columns)]
     }
@@ -164,7 +165,7 @@ impl Groups {
         let columns = self.part()[1];
         let ty = if self.input == Input::Bf16 { Type::Bf16 } else { Type::F16 };
         let form = Form::new(Op::Wgmma, (Modifier::Number(columns as u16), ty));
-        let high = b.mov(Type::U32, (DESCRIPTOR >> 32) as u32);
+        let high = b.mov(Type::U32, HIGH);
         let [left, right] = low.map(|low| low.add(b, read));
         for step in 0..ROW_BYTES / STEP_BYTES {
             let mut descriptor = |low: Val, plus: u32| {
@@ -189,8 +190,13 @@ impl Groups {
     }
 }
 
+/// The low half of the descriptor of a tile at a shared address; `leading` is the field of the leading offset, in bytes.
+pub fn low_descriptor(b: &mut Builder, start: Val, leading: u32) -> Val {
+    start.shr(b, 4).add(b, leading >> 4 << 16)
+}
+
 /// Adds to a register, from the end on from the start again.
-fn advance(b: &mut Builder, at: Reg, start: Operand, step: u32, end: Operand) {
+pub fn advance(b: &mut Builder, at: Reg, start: Operand, step: u32, end: Operand) {
     b.emit(Form::new(Op::Add, Type::U32), [at.into(), at.into(), step.into()]);
     let wrapped = b.setp(Cmp::Eq, Type::U32, at, end);
     b.guarded(wrapped, |b| b.mov_to(Type::U32, at, start));

@@ -1,7 +1,7 @@
 //! Attention against plain f64 arithmetic, on the emulator.
 
 use half::{bf16, f16};
-use kernels::attention::{Attention, AttentionVariant, Mask, plain, tensor};
+use kernels::attention::{Attention, AttentionVariant, Mask, plain, tensor, wide};
 use kernels::finish::{Finish, Stored};
 use kernels::fragment::Input;
 use kernels::launch::{Role, Tensor};
@@ -67,6 +67,7 @@ fn divisor(d: u64) -> [u8; 8] {
 fn check(problem: &Attention, variant: &AttentionVariant, sm: Sm, sizes: Sizes) {
     let kernel = match problem.input {
         Input::F32 | Input::Tf32 => plain::emit(problem, variant, sm),
+        Input::F16 | Input::Bf16 if variant.wide => wide::emit(problem, variant, sm),
         Input::F16 | Input::Bf16 => tensor::emit(problem, variant, sm),
     };
     let kernel = kernel.unwrap();
@@ -203,6 +204,46 @@ fn tensor_sizes() {
     check(&problem(Input::Bf16, [96, 80], None), &tensor::VARIANTS[0], Sm::Sm80, one);
     let unaligned = Attention { chunk: 4, ..problem(Input::F16, [64, 64], None) };
     check(&unaligned, &tensor::VARIANTS[0], Sm::Sm80, one);
+}
+
+/// Variants by their names.
+fn wide_variant(name: &str) -> &'static AttentionVariant {
+    wide::VARIANTS.iter().find(|variant| variant.name() == name).unwrap()
+}
+
+#[test]
+fn wide_variants() {
+    let sizes = Sizes { batch: 1, heads: 1, queries: 70, keys: 300, past: 0 };
+    for variant in wide::VARIANTS {
+        check(&problem(Input::F16, [64, 64], None), variant, Sm::Sm90a, sizes);
+    }
+}
+
+#[test]
+fn wide_masks() {
+    let never = f32::NEG_INFINITY;
+    let masks = [Mask::F32, Mask::F16, Mask::Bf16, Mask::Bool { fill: never }, Mask::Bool { fill: -1e4 }];
+    let sizes = Sizes { batch: 2, heads: 1, ..SMALL };
+    for mask in masks {
+        check(&problem(Input::F16, [32, 32], Some(mask)), wide_variant("w64x64_4_2"), Sm::Sm90a, sizes);
+    }
+    let zeros = Attention { zero_empty: true, ..problem(Input::Bf16, [16, 32], Some(Mask::Bool { fill: never })) };
+    check(&zeros, wide_variant("w64x64_8_2"), Sm::Sm90a, Sizes { keys: 80, ..sizes });
+}
+
+#[test]
+fn wide_sizes() {
+    let causal = |p: Attention| Attention { causal: true, ..p };
+    let sizes = Sizes { batch: 1, heads: 2, queries: 70, keys: 75, past: 5 };
+    check(&causal(problem(Input::F16, [128, 128], None)), wide_variant("w64x64_4_2"), Sm::Sm90a, sizes);
+    check(&causal(problem(Input::F16, [80, 96], None)), wide_variant("w128x64_8_2"), Sm::Sm90a, sizes);
+    let long = Sizes { queries: 140, keys: 270, past: 120, ..sizes };
+    check(&causal(problem(Input::F16, [64, 128], None)), wide_variant("w128x128_8_2"), Sm::Sm90a, long);
+    check(&causal(problem(Input::F16, [128, 64], None)), wide_variant("w64x64_12_2"), Sm::Sm90a, long);
+    let one = Sizes { batch: 1, heads: 1, queries: 1, keys: 1, past: 0 };
+    check(&problem(Input::Bf16, [96, 80], None), wide_variant("w64x64_8_2"), Sm::Sm90a, one);
+    let unaligned = Attention { chunk: 4, scale: -0.25, ..problem(Input::F16, [64, 64], None) };
+    check(&unaligned, wide_variant("w64x64_4_2"), Sm::Sm90a, one);
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn depthwise_on_every_target() {
 
 #[test]
 fn attention_on_every_target() {
-    use kernels::attention::{Attention, Mask, plain, tensor};
+    use kernels::attention::{Attention, Mask, plain, tensor, wide};
     let of = |input, size, mask, causal| Attention {
         input,
         batch_dims: 2,
@@ -174,9 +174,14 @@ fn attention_on_every_target() {
         let all = |problem: &Attention| -> Vec<TileKernel> {
             let of = |v| match problem.input {
                 Input::F32 => plain::emit(problem, v, sm),
+                _ if v.wide => wide::emit(problem, v, sm),
                 _ => tensor::emit(problem, v, sm),
             };
-            let variants = if problem.input == Input::F32 { plain::VARIANTS } else { tensor::VARIANTS };
+            let variants = match (problem.input, sm) {
+                (Input::F32, _) => plain::VARIANTS.to_vec(),
+                (_, Sm::Sm90a) => [tensor::VARIANTS, wide::VARIANTS].concat(),
+                _ => tensor::VARIANTS.to_vec(),
+            };
             let known = |v| match of(v) {
                 Ok(kernel) => Some(kernel),
                 Err(KernelError::Variant { what: "staged registers" | "registers", .. }) => None,

@@ -22,7 +22,7 @@ const MOST_STAGED: u32 = 64;
 const LANES: u32 = 16;
 
 const fn variant(warps: u32, rows: u32, keys: u32) -> AttentionVariant {
-    AttentionVariant { warps, queries: warps * 2 * rows, keys, stages: 2 }
+    AttentionVariant { warps, queries: warps * 2 * rows, keys, stages: 2, wide: false }
 }
 
 pub const VARIANTS: &[AttentionVariant] = &[
@@ -121,7 +121,7 @@ pub fn emit(problem: &Attention, variant: &AttentionVariant, sm: Sm) -> Result<T
     let mut params = Params::default();
     let mut open = Opening::new(&mut b, &mut params, problem, variant)?;
     let missing = KernelError::Epilogue { what: "operands", found: open.operands.len(), expected: 3 };
-    let queries = open.queries(&mut b, problem, sources[0]).ok_or(missing.clone())?;
+    let queries = open.queries(&mut b, problem, sources[0], open.thread).ok_or(missing.clone())?;
     let keys = open.blocks(&mut b, 1, sources[1], problem.depth).ok_or(missing.clone())?;
     let values = open.blocks(&mut b, 2, sources[2], problem.width).ok_or(missing)?;
     let mut run = Run { problem, variant, layout, is_async: sm.number() >= 80, keys, values };

@@ -5,7 +5,8 @@
 
 use ptx::{Builder, Class, Cmp, Form, Op, Reg, Sm, Type};
 
-use crate::attention::{Attention, AttentionVariant, FAMILY, Opening, Row, finished, tile};
+use crate::attention::softmax::{Softmax, rescale};
+use crate::attention::{Attention, AttentionVariant, FAMILY, Opening, finished, tile};
 use crate::fragment::{Fragments, GROUP, Input, Part, multiply_row};
 use crate::launch::{Grid, KernelError, Params, TileKernel};
 use crate::shared::{Placement, SharedTile};
@@ -18,7 +19,7 @@ const MOST_HELD: u32 = 150;
 const HELD: &str = "registers";
 
 const fn variant(warps: u32, keys: u32, stages: u32) -> AttentionVariant {
-    AttentionVariant { warps, queries: warps * GROUP, keys, stages }
+    AttentionVariant { warps, queries: warps * GROUP, keys, stages, wide: false }
 }
 
 pub const VARIANTS: &[AttentionVariant] = &[
@@ -100,7 +101,7 @@ pub fn emit(problem: &Attention, variant: &AttentionVariant, sm: Sm) -> Result<T
     let mut params = Params::default();
     let mut open = Opening::new(&mut b, &mut params, problem, variant)?;
     let missing = KernelError::Epilogue { what: "operands", found: open.operands.len(), expected: 3 };
-    let queries = open.queries(&mut b, problem, sources[0]).ok_or(missing.clone())?;
+    let queries = open.queries(&mut b, problem, sources[0], open.thread).ok_or(missing.clone())?;
     let keys = open.blocks(&mut b, 1, sources[1], problem.depth).ok_or(missing.clone())?;
     let values = open.blocks(&mut b, 2, sources[2], problem.width).ok_or(missing)?;
     let mut run = Run { problem, variant, q_tile, k_tile, v_tile, keys, values };
@@ -177,13 +178,8 @@ impl<F: Fill> Run<'_, F> {
             q.load_into(b, open.shared, step, &regs);
             q_parts.push(regs.concat());
         }
-        // A lane has columns 2 * (lane % 4) and the next of rows lane / 4 and 8 more.
-        let row = lane.shr(b, 2).add(b, first_row).add(b, open.first);
-        let rows = [0, 8].map(|more| {
-            let query = row.add(b, more);
-            (open.masks.row(b, query), Row::new(b))
-        });
-        let column = lane.and(b, 3).mul(b, 2);
+        let first_query = open.first.add(b, first_row);
+        let softmax = Softmax::new(b, &open.masks, first_query, variant.keys, lane);
         let four = |b: &mut Builder| -> Vec<Reg> { (0..4).map(|_| b.mov(Type::F32, 0.0_f32)).collect() };
         let out: Vec<Vec<Reg>> = (0..problem.width / 8).map(|_| four(b)).collect();
         let scores: Vec<Vec<Reg>> = (0..variant.keys / 8).map(|_| four(b)).collect();
@@ -193,14 +189,12 @@ impl<F: Fill> Run<'_, F> {
         let fill = b.mov(Type::U32, ahead);
         let end = ring.add(b, variant.stages * self.slot()).reg(b);
         let left = b.mov(Type::U32, count);
-        let key = b.mov(Type::U32, column);
+        let key = b.mov(Type::U32, 0_u32);
         let (head, done) = (b.label("KEYS"), b.label("KEYS_DONE"));
         let any = b.setp(Cmp::Gt, Type::S32, left, 0_i32);
         b.bra_unless(any, done);
         b.place(head);
-        let columns: Vec<Val> =
-            (0..variant.keys / 8).flat_map(|n| [n * 8, n * 8 + 1]).map(|c| Val::Reg(key).add(b, c)).collect();
-        let masked = [0, 1].map(|r| open.masks.load(b, &rows[r].0, &columns));
+        let masked = softmax.load(b, key);
         b.cp_async_wait(variant.stages - 2);
         b.barrier();
         let exists = b.setp(Cmp::Gt, Type::S32, left, variant.stages - 1);
@@ -217,17 +211,8 @@ impl<F: Fill> Run<'_, F> {
             multiply_row(b, problem.input, &scores, q, (&k, turn));
         }
         v.load(b, read, 0, 0);
-        for (half, (mask_row, row)) in rows.iter().enumerate() {
-            let own: Vec<Reg> = scores.iter().flat_map(|four| four.iter().skip(half * 2).take(2)).copied().collect();
-            for (n, score) in own.iter().enumerate() {
-                open.masks.apply(b, *score, (mask_row, columns[n]), masked[half].get(n));
-            }
-            let factor = row.update(b, &own, 4);
-            for value in out.iter().flat_map(|four| four.iter().skip(half * 2).take(2)) {
-                let scaled = b.mul(Type::F32, *value, factor);
-                b.mov_to(Type::F32, *value, scaled);
-            }
-        }
+        let factors = softmax.update(b, &scores, key, &masked);
+        rescale(b, &out, factors);
         let pair = if problem.input == Input::F16 { Type::F16x2 } else { Type::Bf16x2 };
         for (step, blocks) in (0..key_steps).zip(scores.chunks(2)) {
             let turn = (step % 2) as usize;
@@ -249,7 +234,7 @@ impl<F: Fill> Run<'_, F> {
         b.bra_if(again, head);
         b.place(done);
         b.barrier();
-        let inverses = rows.map(|(_, row)| row.inverse(b, 4));
+        let inverses = softmax.inverses(b);
         let mut results: Vec<Vec<Reg>> = Vec::new();
         for four in &out {
             let values = four.iter().enumerate().map(|(n, value)| finished(b, problem, *value, inverses[n / 2]));

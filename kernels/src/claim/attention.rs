@@ -10,7 +10,7 @@ use graph::ty::TensorType;
 use plan::claim::{Claim, ClaimOperand, Claimant, Site, Strided, Want};
 use plan::tuning::{Problem, Variant};
 
-use crate::attention::{AttentionVariant, Mask, plain, tensor};
+use crate::attention::{AttentionVariant, Mask, plain, tensor, wide};
 use crate::claim::tuned::{self, Tuned};
 use crate::claim::{region_at, typical, vector};
 use crate::code::{AttentionCode, GpuCode};
@@ -48,7 +48,7 @@ impl Claimant for Attentions {
 }
 
 impl Tuned for AttentionCode {
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
 
     fn of(code: &GpuCode) -> Option<&AttentionCode> {
         match code {
@@ -84,12 +84,16 @@ impl Tuned for AttentionCode {
     }
 
     fn candidates(&self, device: &Device, symbols: &Symbols, sizes: &[Dim]) -> Vec<(AttentionCode, f64)> {
-        let variants = if self.input == Input::F32 { plain::VARIANTS } else { tensor::VARIANTS };
+        let variants: &[&[AttentionVariant]] = match self.input {
+            Input::F32 | Input::Tf32 => &[plain::VARIANTS],
+            Input::F16 | Input::Bf16 => &[tensor::VARIANTS, wide::VARIANTS],
+        };
         let dims = self.batch().len();
         let size = |d: usize| sizes.get(d).map_or(1.0, |size| typical(symbols, size));
         let heads = typical(symbols, &Dim::product(sizes.iter().take(dims)));
         let extents = [heads, size(dims), size(dims + 1)];
-        let codes = variants.iter().map(|variant| AttentionCode { variant: *variant, ..self.clone() });
+        let codes =
+            variants.iter().copied().flatten().map(|variant| AttentionCode { variant: *variant, ..self.clone() });
         codes.map(|code| (code.clone(), estimate(device, &code, extents))).collect()
     }
 
@@ -221,6 +225,26 @@ fn mask_of(mask: &TensorType, scores: &str, shape: &[Dim], fill: Option<f64>) ->
 const LAUNCH: f64 = 1200.0;
 const START: f64 = 1200.0;
 
+/// Nanoseconds more of a launch of warp groups: queries and keys must have arrived whole, results of teams are joined.
+const GROUPS_START: f64 = 1400.0;
+/// Nanoseconds of a block of a warp group in which it waits.
+const GROUPS_WAIT: f64 = 100.0;
+
+/// Nanoseconds of a multiprocessor with warp groups: a group's blocks one after the other, in each of which the first product
+/// and the softmax follow each other; or what all groups ask of the tensor cores and of powers.
+fn groups_work(
+    device: &Device,
+    (step, row): (f64, f64),
+    (blocks, per_sm): (f64, f64),
+    (groups, teams): (f64, f64),
+) -> f64 {
+    let products = 64.0 * step * row / device.halves;
+    let powers = 64.0 * step / (device.floats * 0.1);
+    let alone = (blocks / teams).ceil() * (products / 2.0 + powers + GROUPS_WAIT);
+    let together = per_sm * blocks * (groups / teams) * products.max(powers) / 0.85;
+    alone.max(together)
+}
+
 /// Nanoseconds: a warp works through all keys of its queries, at most at its share of a multiprocessor's rate.
 fn estimate(device: &Device, code: &AttentionCode, [heads, queries, keys]: [f64; 3]) -> f64 {
     let AttentionVariant { warps, queries: block, keys: step, .. } = code.variant;
@@ -230,6 +254,13 @@ fn estimate(device: &Device, code: &AttentionCode, [heads, queries, keys]: [f64;
     let per_sm = (ctas / sms).ceil();
     let keys = (keys / step).ceil() * step;
     let row = f64::from(code.depth + code.width);
+    let bytes = f64::from(code.input.bytes());
+    let loads = ctas * keys * row * bytes / (device.l2 * (ctas / sms).min(1.0));
+    if code.variant.wide {
+        let groups = (warps / 4.0, (warps * 16.0 / block).floor());
+        let work = groups_work(device, (step, row), (keys / step, per_sm), groups);
+        return LAUNCH + START + GROUPS_START + work.max(loads);
+    }
     // Of tensor cores a warp has a quarter, of which `mma.sync` and what stands around it use a third.
     let (rate, share, softmax) = match code.input {
         Input::F32 | Input::Tf32 => (device.floats * 0.45, 1.0 / 8.0, 1.0),
@@ -238,8 +269,6 @@ fn estimate(device: &Device, code: &AttentionCode, [heads, queries, keys]: [f64;
     let busy = (per_sm * warps * share).min(1.0);
     let products = per_sm * block * keys * row / (rate * busy);
     let powers = per_sm * block * keys * softmax / (device.floats * 0.1 * busy);
-    let bytes = f64::from(code.input.bytes());
-    let loads = ctas * keys * row * bytes / (device.l2 * (ctas / sms).min(1.0));
     let steps = keys / step * 250.0;
     LAUNCH + START + (products + powers).max(loads) + steps
 }

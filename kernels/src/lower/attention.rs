@@ -5,7 +5,7 @@ use graph::symbol::Symbols;
 use nest::kernel::Kernel;
 use ptx::{Module, Sm};
 
-use crate::attention::{Attention, plain, tensor};
+use crate::attention::{Attention, plain, tensor, wide};
 use crate::code::AttentionCode;
 use crate::epilogue::{Axes, Epilogue, symbols};
 use crate::finish::{Finish, Stored};
@@ -22,6 +22,7 @@ pub fn check(code: &AttentionCode, sm: Sm) -> Result<(), KernelError> {
 pub fn shared(code: &AttentionCode) -> u32 {
     let problem = problem(code, Finish::Store { dtype: Stored::F32, vector: 1 });
     match code.input {
+        Input::F16 | Input::Bf16 if code.variant.wide => wide::shared(&problem, &code.variant),
         Input::F16 | Input::Bf16 => tensor::shared(&problem, &code.variant),
         Input::F32 | Input::Tf32 => plain::shared(&problem, &code.variant),
     }
@@ -29,6 +30,7 @@ pub fn shared(code: &AttentionCode) -> u32 {
 
 fn emit(problem: &Attention, code: &AttentionCode, sm: Sm) -> Result<TileKernel, KernelError> {
     match code.input {
+        Input::F16 | Input::Bf16 if code.variant.wide => wide::emit(problem, &code.variant, sm),
         Input::F16 | Input::Bf16 => tensor::emit(problem, &code.variant, sm),
         Input::F32 | Input::Tf32 => plain::emit(problem, &code.variant, sm),
     }
