@@ -183,8 +183,10 @@ pub(crate) fn tile_map(code: &CpuCode, rank: usize) -> TileMap {
             let batch = (0..rank).filter(|d| !gemm.result_rows.contains(d) && *d != gemm.result_column).collect();
             TileMap { n: batch, y: Vec::new(), x: gemm.result_rows.clone(), c: gemm.result_column }
         }
+        // The last dim is columns, what lies between it and the channels rows.
         CpuCode::Conv(_) | CpuCode::Depthwise(_) | CpuCode::Pool { .. } => {
-            TileMap { n: vec![0], y: vec![2], x: vec![3], c: 1 }
+            let last = rank.saturating_sub(1);
+            TileMap { n: vec![0], y: (2..last).collect(), x: vec![last], c: 1 }
         }
         CpuCode::Rows(_) | CpuCode::Recurrent(_) => {
             let last = rank.saturating_sub(1);
@@ -406,29 +408,29 @@ fn gemm_call(site: &CallSite<'_>, gemm: &GemmCode, sizes: &[TokenStream]) -> Res
     }})
 }
 
-fn two(values: [i64; 2]) -> TokenStream {
-    let [a, b] = values.map(|v| proc_macro2::Literal::i64_unsuffixed(v.max(0)));
-    quote!([#a, #b])
+fn array<const N: usize>(values: [i64; N]) -> TokenStream {
+    let values = values.map(|v| proc_macro2::Literal::i64_unsuffixed(v.max(0)));
+    quote!([#(#values),*])
 }
 
 fn conv_call(conv: &ConvCode, sizes: &[TokenStream]) -> Result<TokenStream, PrintError> {
-    let [batch, inputs, outputs, h, w, oh, ow, top, left] = sizes else {
-        return Err(PrintError::Malformed("a convolution needs nine sizes"));
+    let [batch, inputs, outputs, d, h, w, od, oh, ow, front, top, left] = sizes else {
+        return Err(PrintError::Malformed("a convolution needs twelve sizes"));
     };
-    let (kernel, strides, dilations) = (two(conv.kernel), two(conv.strides), two(conv.dilations));
+    let (kernel, strides, dilations) = (array(conv.kernel), array(conv.strides), array(conv.dilations));
     let groups = proc_macro2::Literal::i64_unsuffixed(conv.groups.max(1));
     let described = quote! {
-        runtime::cpu::conv::Conv2d {
+        runtime::cpu::conv::ConvShape {
             batch: #batch,
             in_blocks: #inputs.div_ceil(16),
             out_blocks: #outputs.div_ceil(16),
             groups: #groups,
-            input: [#h, #w],
-            output: [#oh, #ow],
+            input: [#d, #h, #w],
+            output: [#od, #oh, #ow],
             kernel: #kernel,
             strides: #strides,
             dilations: #dilations,
-            pads: [#top, #left],
+            pads: [#front, #top, #left],
         }
     };
     Ok(match conv.kind {
@@ -452,7 +454,7 @@ fn window_tokens(window: &WindowCode, sizes: &[TokenStream]) -> Result<TokenStre
     let [batch, channels, h, w, oh, ow, top, left, bottom, right] = sizes else {
         return Err(PrintError::Malformed("a window walk needs ten sizes"));
     };
-    let (kernel, strides, dilations) = (two(window.kernel), two(window.strides), two(window.dilations));
+    let (kernel, strides, dilations) = (array(window.kernel), array(window.strides), array(window.dilations));
     Ok(quote! {
         runtime::cpu::window::Window {
             batch: #batch,

@@ -36,15 +36,16 @@ pub enum GemmB {
     Strided { k: usize, n: usize },
 }
 
-/// A convolution. Sizes: batch, input channels, output channels, input height and width, output height and width, pads above
-/// and to the left.
+/// A convolution. Sizes: batch, input channels, output channels, input depth, height and width, output depth, height and width,
+/// pads in front, above and to the left. Dims that the convolution lacks have extent 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConvCode {
     pub kind: ConvKind,
+    /// Groups as the kernel sees them: several of the operator may be one.
     pub groups: i64,
-    pub kernel: [i64; 2],
-    pub strides: [i64; 2],
-    pub dilations: [i64; 2],
+    pub kernel: [i64; 3],
+    pub strides: [i64; 3],
+    pub dilations: [i64; 3],
 }
 
 /// Which kernel of convolutions.

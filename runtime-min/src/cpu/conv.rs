@@ -1,20 +1,20 @@
-//! Direct 2-D convolution over channel-blocked input, `[N][C/16][H][W][16]`, any stride, dilation, padding and group.
+//! Direct convolution over channel-blocked input, `[N][C/16][D][H][W][16]`, any stride, dilation, padding and group.
 //!
-//! `out[n, o, y, x] = Σ_{kh, kw, i} in[n, i, y*sh + kh*dh - top, x*sw + kw*dw - left] * w[o, i, kh, kw]`
+//! `out[n, o, y, x] = Σ_{kh, kw, i} in[n, i, y*sh + kh*dh - top, x*sw + kw*dw - left] * w[o, i, kh, kw]`, and so for the depth
 //!
 //! ```text
-//!   12 pixels in reading order (a tile may cross rows)          one run of k for each tap (kh, kw):
+//!   12 pixels in reading order (a tile may cross rows)          one run of k for each tap (kd, kh, kw):
 //!   ┌───────────────┐   for each tap: 12 pointers,              ICg/16 blocks of 16 input channels,
 //!   │     ▓▓▓▓▓▓▓▓▓▓│   outside the image: to zeros             weights [OC/16][KH][KW][ICg/16][16 ic][16 oc]
 //!   │▓▓             │                    ×  2 blocks of 16 output channels
 //!   └───────────────┘
 //! ```
 //!
-//! A 1x1 convolution is the same with one tap. Taps that no pixel of the tile can see are left out. Padded channels of the input
+//! 2-D is a depth of 1, 1-D a height of 1 besides. A 1x1 convolution is the same with one tap. Taps that no pixel of the tile can see are left out. Padded channels of the input
 //! must be zero; those of the output come out zero because padded weights are. The weights of a group of output blocks stay in
 //! the second-level cache while all pixels pass over them.
 //! Limits: channels of one group are a multiple of 16 on both sides (one group: zero padded to it). A weight that is infinite or
-//! NaN does not poison the border pixels that the tap leaves out. 1-D is `H == 1`.
+//! NaN does not poison the border pixels that the tap leaves out.
 //! Idea: Dukhan, "The Indirect Convolution Algorithm", 2019; channel blocks as oneDNN and Georganas et al., 2018.
 
 use super::super::crew::{Cut, Role};
@@ -26,7 +26,7 @@ use core::ops::Range;
 
 /// Sizes of a convolution over channel blocks. `end` pads follow from the output size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conv2d {
+pub struct ConvShape {
     /// Images.
     pub batch: usize,
     /// Input channels / 16, all groups.
@@ -35,18 +35,18 @@ pub struct Conv2d {
     pub out_blocks: usize,
     /// Groups.
     pub groups: usize,
-    /// Input height and width.
-    pub input: [usize; 2],
-    /// Output height and width.
-    pub output: [usize; 2],
-    /// Filter height and width.
-    pub kernel: [usize; 2],
-    /// Steps down and right.
-    pub strides: [usize; 2],
+    /// Input depth, height and width.
+    pub input: [usize; 3],
+    /// Output depth, height and width.
+    pub output: [usize; 3],
+    /// Filter depth, height and width.
+    pub kernel: [usize; 3],
+    /// Steps in depth, down and right.
+    pub strides: [usize; 3],
     /// Distances between taps.
-    pub dilations: [usize; 2],
-    /// Zeros above and to the left.
-    pub pads: [usize; 2],
+    pub dilations: [usize; 3],
+    /// Zeros in front, above and to the left.
+    pub pads: [usize; 3],
 }
 
 /// The part of the output that one call computes: threads divide the work by it.
@@ -60,16 +60,16 @@ pub struct Part {
     pub blocks: Range<usize>,
 }
 
-impl Conv2d {
+impl ConvShape {
     /// Everything.
     pub fn whole(&self) -> Part {
-        let pixels = 0..self.output[0].saturating_mul(self.output[1]);
+        let pixels = 0..self.rows().saturating_mul(self.output[2]);
         Part { images: 0..self.batch, pixels, blocks: 0..self.out_blocks }
     }
 
     /// A part of a cut.
     pub fn part(&self, cut: &Cut, part: usize) -> Part {
-        let [height, width] = self.output;
+        let (height, width) = (self.rows(), self.output[2]);
         let (rows, pixels) = (cut.range(Role::Y, part, height), cut.range(Role::X, part, height.saturating_mul(width)));
         // Columns are cut only where there is one row.
         let (start, end) = (rows.start.saturating_mul(width), rows.end.saturating_mul(width));
@@ -80,8 +80,25 @@ impl Conv2d {
         }
     }
 
-    fn taps(&self) -> usize {
-        self.kernel[0] * self.kernel[1]
+    /// Rows of all depths of an output image.
+    pub(super) fn rows(&self) -> usize {
+        self.output[0].saturating_mul(self.output[1])
+    }
+
+    /// Pixels of an input image.
+    pub(super) fn pixels(&self) -> usize {
+        self.input[0] * self.input[1] * self.input[2]
+    }
+
+    pub(super) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.kernel[2]
+    }
+
+    /// How far a tap lies from the first.
+    pub(super) fn reach(&self, tap: usize) -> [usize; 3] {
+        let [_, height, width] = self.kernel;
+        let at = [tap / width / height, tap / width % height, tap % width];
+        core::array::from_fn(|d| at[d] * self.dilations[d])
     }
 
     pub(super) fn check(&self, part: &Part, input: &[f32], weights: &[f32]) -> Result<(), KernelError> {
@@ -94,10 +111,10 @@ impl Conv2d {
         rule(product(&self.output).is_some_and(|size| part.pixels.end <= size), "pixels lie inside the output")?;
         rule(part.blocks.end <= self.out_blocks, "blocks lie inside the output")?;
         rule(part.images.end <= self.batch, "images lie inside the batch")?;
-        let image = [self.batch, self.in_blocks, self.input[0], self.input[1], BLOCK];
-        need("input", product(&image), input.len())?;
-        let filter = [self.out_blocks, self.kernel[0], self.kernel[1], self.in_blocks / self.groups, BLOCK, BLOCK];
-        need("weights", product(&filter), weights.len())
+        let [depth, height, width] = self.input;
+        need("input", product(&[self.batch, self.in_blocks, depth, height, width, BLOCK]), input.len())?;
+        let ([depth, height, width], blocks) = (self.kernel, self.in_blocks / self.groups);
+        need("weights", product(&[self.out_blocks, depth, height, width, blocks, BLOCK, BLOCK]), weights.len())
     }
 }
 
@@ -106,7 +123,7 @@ pub(super) static ZEROS: [f32; BLOCK] = [0.0; BLOCK];
 /// Computes `part` of every image and hands it to `store`; tiles stay inside one output row, `c` is a multiple of 16.
 pub fn conv(
     isa: Isa,
-    conv: &Conv2d,
+    conv: &ConvShape,
     part: &Part,
     input: &[f32],
     weights: &[f32],
@@ -119,7 +136,7 @@ pub fn conv(
     let micro = Micro::of(isa);
     let depth = conv.in_blocks / conv.groups;
     let panel = conv.taps() * depth * BLOCK * BLOCK;
-    let group_in = depth * conv.input[0] * conv.input[1] * BLOCK;
+    let group_in = depth * conv.pixels() * BLOCK;
     let group_out = (conv.out_blocks / conv.groups).max(1);
     let image = group_in * conv.groups;
     let step = group_panels(panel);
@@ -144,7 +161,7 @@ pub fn conv(
 
 /// What one call keeps while it walks over tiles.
 struct Pass<'a> {
-    conv: &'a Conv2d,
+    conv: &'a ConvShape,
     micro: Micro,
     weights: &'a [f32],
     panel: usize,
@@ -184,38 +201,39 @@ impl Pass<'_> {
         }
     }
 
-    /// Input position of tap (0, 0) for each pixel; wraps below zero.
-    fn corners(&self, pixel: usize, rows: usize) -> [[usize; 2]; MAX_ROWS] {
-        let mut corners = [[0; 2]; MAX_ROWS];
-        let width = self.conv.output[1].max(1);
-        let (mut y, mut x) = (pixel / width, pixel % width);
+    /// Input position of the first tap for each pixel; wraps below zero.
+    fn corners(&self, pixel: usize, rows: usize) -> [[usize; 3]; MAX_ROWS] {
+        let mut corners = [[0; 3]; MAX_ROWS];
+        let [_, height, width] = self.conv.output.map(|size| size.max(1));
+        let mut at = [pixel / width / height, pixel / width % height, pixel % width];
         for corner in corners.iter_mut().take(rows) {
-            corner[0] = (y * self.conv.strides[0]).wrapping_sub(self.conv.pads[0]);
-            corner[1] = (x * self.conv.strides[1]).wrapping_sub(self.conv.pads[1]);
-            x += 1;
-            if x == width {
-                (y, x) = (y + 1, 0);
+            *corner = core::array::from_fn(|d| (at[d] * self.conv.strides[d]).wrapping_sub(self.conv.pads[d]));
+            at[2] += 1;
+            if at[2] == width {
+                (at[1], at[2]) = (at[1] + 1, 0);
+            }
+            if at[1] == height {
+                (at[0], at[1]) = (at[0] + 1, 0);
             }
         }
         corners
     }
 
     /// Writes the runs of at most `MAX_RUNS` taps from `first` on; taps that see no pixel are left out. Returns their number.
-    fn fill(&mut self, plane: &[f32], corners: &[[usize; 2]; MAX_ROWS], rows: usize, first: usize) -> usize {
-        let [height, width] = self.conv.input;
-        let [_, kw] = self.conv.kernel;
-        let size = height * width * BLOCK;
+    fn fill(&mut self, plane: &[f32], corners: &[[usize; 3]; MAX_ROWS], rows: usize, first: usize) -> usize {
+        let [depth, height, width] = self.conv.input;
+        let size = self.conv.pixels() * BLOCK;
         let mut count = 0;
         for tap in first..self.conv.taps().min(first + MAX_RUNS) {
-            let down = tap / kw * self.conv.dilations[0];
-            let right = tap % kw * self.conv.dilations[1];
+            let [behind, down, right] = self.conv.reach(tap);
             let Some(run) = self.runs.get_mut(count) else { break };
             let mut seen = false;
             let slots = run.rows.iter_mut().zip(&mut run.strides);
             for ((row, stride), corner) in slots.zip(corners).take(rows) {
-                let (y, x) = (corner[0].wrapping_add(down), corner[1].wrapping_add(right));
-                let inside = y < height && x < width;
-                let offset = if inside { (y * width + x) * BLOCK } else { 0 };
+                let (y, x) = (corner[1].wrapping_add(down), corner[2].wrapping_add(right));
+                let z = corner[0].wrapping_add(behind);
+                let inside = z < depth && y < height && x < width;
+                let offset = if inside { ((z * height + y) * width + x) * BLOCK } else { 0 };
                 *row = if inside { plane.as_ptr().wrapping_add(offset) } else { ZEROS.as_ptr() };
                 *stride = if inside { size } else { 0 };
                 seen |= inside;
@@ -230,7 +248,7 @@ impl Pass<'_> {
 
     /// Cuts the tile at the ends of output rows.
     fn deliver(&self, n: usize, pixel: usize, rows: usize, block: usize, np: usize, store: &mut dyn Store) {
-        deliver_pixels(store, &self.acc, self.conv.output[1], n, pixel, rows, block * BLOCK, np * BLOCK);
+        deliver_pixels(store, &self.acc, self.conv.output[2], n, pixel, rows, block * BLOCK, np * BLOCK);
     }
 }
 

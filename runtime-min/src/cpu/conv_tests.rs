@@ -1,6 +1,6 @@
 //! Convolutions against a naive f64 sum, at odd shapes, on every level.
 use super::BLOCK;
-use super::conv::{Conv2d, Part, conv};
+use super::conv::{ConvShape, Part, conv};
 use super::isa::Isa;
 use super::noise::noise;
 use super::pack::{Filter, pack_conv_weights, pack_stem_weights, packed_conv_len, packed_stem_len};
@@ -8,25 +8,35 @@ use super::stem::{Stem, conv_stem};
 use super::tile::Tile;
 
 /// `[n, ic, oc, groups]`, input, kernel, strides, dilations, pads begin, pads end.
-type Case = ([usize; 4], [[usize; 2]; 6]);
+type Case = ([usize; 4], [[usize; 3]; 6]);
 
-fn reference(case: &Case, out: [usize; 2], x: &[f32], w: &[f32]) -> Vec<f64> {
+/// Two spatial dims.
+fn flat((channels, sizes): ([usize; 4], [[usize; 2]; 6])) -> Case {
+    let front = [1, 1, 1, 1, 0, 0];
+    (channels, std::array::from_fn(|k| [front[k], sizes[k][0], sizes[k][1]]))
+}
+
+fn positions([d, h, w]: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
+    (0..d * h * w).map(move |at| [at / w / h, at / w % h, at % w])
+}
+
+fn reference(case: &Case, out: [usize; 3], x: &[f32], w: &[f32]) -> Vec<f64> {
     let ([n, ic, oc, groups], [input, kernel, strides, dilations, pads, _]) = *case;
     let (icg, ocg) = (ic / groups, oc / groups);
+    let linear = |at: [usize; 3], size: [usize; 3]| (at[0] * size[1] + at[1]) * size[2] + at[2];
+    let volume = |size: [usize; 3]| size.iter().product::<usize>();
     let mut y = Vec::new();
     for b in 0..n {
         for o in 0..oc {
-            for (oy, ox) in (0..out[0]).flat_map(|oy| (0..out[1]).map(move |ox| (oy, ox))) {
+            for to in positions(out) {
                 let mut sum = 0.0;
-                for i in 0..icg {
-                    for (kh, kw) in (0..kernel[0]).flat_map(|a| (0..kernel[1]).map(move |b| (a, b))) {
-                        let iy = (oy * strides[0] + kh * dilations[0]).wrapping_sub(pads[0]);
-                        let ix = (ox * strides[1] + kw * dilations[1]).wrapping_sub(pads[1]);
-                        if iy < input[0] && ix < input[1] {
-                            let c = o / ocg * icg + i;
-                            sum += x[((b * ic + c) * input[0] + iy) * input[1] + ix] as f64
-                                * w[((o * icg + i) * kernel[0] + kh) * kernel[1] + kw] as f64;
-                        }
+                for (i, k) in (0..icg).flat_map(|i| positions(kernel).map(move |k| (i, k))) {
+                    let from: [usize; 3] =
+                        std::array::from_fn(|d| (to[d] * strides[d] + k[d] * dilations[d]).wrapping_sub(pads[d]));
+                    if (0..3).all(|d| from[d] < input[d]) {
+                        let c = o / ocg * icg + i;
+                        sum += x[(b * ic + c) * volume(input) + linear(from, input)] as f64
+                            * w[(o * icg + i) * volume(kernel) + linear(k, kernel)] as f64;
                     }
                 }
                 y.push(sum);
@@ -51,13 +61,14 @@ fn blocked(x: &[f32], n: usize, c: usize, size: usize) -> Vec<f32> {
 
 fn check(case: Case) {
     let ([n, ic, oc, groups], [input, kernel, strides, dilations, pads, pads_end]) = case;
-    let out: [usize; 2] = std::array::from_fn(|i| {
+    let out: [usize; 3] = std::array::from_fn(|i| {
         (input[i] + pads[i] + pads_end[i] - (kernel[i] - 1) * dilations[i] - 1) / strides[i] + 1
     });
-    let f = Filter { oc, ic: ic / groups, kh: kernel[0], kw: kernel[1] };
-    let (x, w) = (noise(n * ic * input[0] * input[1], 3), noise(oc * f.ic * f.kh * f.kw, 4));
+    let f = Filter { oc, ic: ic / groups, kh: kernel[0] * kernel[1], kw: kernel[2] };
+    let pixels = input[0] * input[1] * input[2];
+    let (x, w) = (noise(n * ic * pixels, 3), noise(oc * f.ic * f.kh * f.kw, 4));
     let want = reference(&case, out, &x, &w);
-    let shape = Conv2d {
+    let shape = ConvShape {
         batch: n,
         in_blocks: ic.div_ceil(BLOCK),
         out_blocks: oc.div_ceil(BLOCK),
@@ -69,7 +80,7 @@ fn check(case: Case) {
         dilations,
         pads,
     };
-    let xb = blocked(&x, n, ic, input[0] * input[1]);
+    let xb = blocked(&x, n, ic, pixels);
     let mut wp = vec![f32::NAN; packed_conv_len(f).unwrap_or(0)];
     assert_eq!(pack_conv_weights(f, &w, &mut wp), Ok(()));
     let mut ws = vec![f32::NAN; packed_stem_len(f).unwrap_or(0)];
@@ -78,14 +89,15 @@ fn check(case: Case) {
     let mut scratch = vec![f32::NAN; stem.scratch_len().unwrap_or(0)];
     for isa in Isa::LEVELS.iter().filter_map(|&level| Isa::with_level(level)) {
         for as_stem in [false, true] {
-            if as_stem && groups > 1 {
+            if as_stem && (groups > 1 || input[0] > 1) {
                 continue;
             }
-            let mut y = vec![f32::NAN; n * oc.next_multiple_of(BLOCK) * out[0] * out[1]];
+            let (rows, size) = (out[0] * out[1], out[0] * out[1] * out[2]);
+            let mut y = vec![f32::NAN; n * oc.next_multiple_of(BLOCK) * size];
             let mut store = |t: &Tile, acc: &[f32]| {
                 for xi in 0..t.xs {
                     for ci in 0..t.cs {
-                        let at = ((t.n * oc.next_multiple_of(BLOCK) + t.c + ci) * out[0] + t.y) * out[1] + t.x + xi;
+                        let at = ((t.n * oc.next_multiple_of(BLOCK) + t.c + ci) * rows + t.y) * out[2] + t.x + xi;
                         assert!(y[at].is_nan(), "written twice");
                         y[at] = acc[xi * t.stride + ci];
                     }
@@ -103,9 +115,9 @@ fn check(case: Case) {
                 assert_eq!(done, Ok(()));
             }
             for b in 0..n {
-                for p in 0..oc.next_multiple_of(BLOCK) * out[0] * out[1] {
-                    let got = y[b * oc.next_multiple_of(BLOCK) * out[0] * out[1] + p] as f64;
-                    let want = if p < oc * out[0] * out[1] { want[b * oc * out[0] * out[1] + p] } else { 0.0 };
+                for p in 0..oc.next_multiple_of(BLOCK) * size {
+                    let got = y[b * oc.next_multiple_of(BLOCK) * size + p] as f64;
+                    let want = if p < oc * size { want[b * oc * size + p] } else { 0.0 };
                     assert!((got - want).abs() < 1e-4, "{isa:?} {as_stem} {case:?} at {p}: {got} {want}");
                 }
             }
@@ -115,42 +127,49 @@ fn check(case: Case) {
 
 #[test]
 fn odd_shapes() {
-    check(([1, 16, 16, 1], [[5, 7], [3, 3], [1, 1], [1, 1], [1, 1], [1, 1]]));
-    check(([2, 3, 20, 1], [[9, 8], [7, 7], [2, 2], [1, 1], [3, 3], [3, 3]]));
-    check(([1, 32, 48, 1], [[6, 5], [1, 1], [1, 1], [1, 1], [0, 0], [0, 0]]));
-    check(([1, 20, 33, 1], [[6, 5], [1, 1], [2, 2], [1, 1], [0, 0], [0, 0]]));
-    check(([1, 16, 80, 1], [[4, 13], [3, 5], [2, 1], [2, 3], [2, 5], [1, 8]]));
-    check(([1, 64, 32, 2], [[5, 5], [3, 3], [1, 1], [1, 1], [1, 1], [1, 1]]));
-    check(([2, 48, 48, 3], [[3, 4], [2, 2], [1, 2], [1, 1], [0, 1], [1, 0]]));
-    check(([1, 4, 16, 1], [[1, 40], [1, 9], [1, 1], [1, 4], [0, 16], [0, 16]]));
+    check(flat(([1, 16, 16, 1], [[5, 7], [3, 3], [1, 1], [1, 1], [1, 1], [1, 1]])));
+    check(flat(([2, 3, 20, 1], [[9, 8], [7, 7], [2, 2], [1, 1], [3, 3], [3, 3]])));
+    check(flat(([1, 32, 48, 1], [[6, 5], [1, 1], [1, 1], [1, 1], [0, 0], [0, 0]])));
+    check(flat(([1, 20, 33, 1], [[6, 5], [1, 1], [2, 2], [1, 1], [0, 0], [0, 0]])));
+    check(flat(([1, 16, 80, 1], [[4, 13], [3, 5], [2, 1], [2, 3], [2, 5], [1, 8]])));
+    check(flat(([1, 64, 32, 2], [[5, 5], [3, 3], [1, 1], [1, 1], [1, 1], [1, 1]])));
+    check(flat(([2, 48, 48, 3], [[3, 4], [2, 2], [1, 2], [1, 1], [0, 1], [1, 0]])));
+    check(flat(([1, 4, 16, 1], [[1, 40], [1, 9], [1, 1], [1, 4], [0, 16], [0, 16]])));
+}
+
+#[test]
+fn three_spatial_dims() {
+    check(([1, 16, 16, 1], [[3, 4, 5], [3, 3, 3], [1, 1, 1], [1, 1, 1], [1, 1, 1], [1, 1, 1]]));
+    check(([2, 20, 33, 1], [[5, 4, 6], [1, 3, 2], [2, 1, 2], [1, 2, 1], [0, 2, 1], [0, 1, 0]]));
+    check(([1, 32, 64, 2], [[4, 3, 3], [2, 1, 3], [1, 2, 1], [2, 1, 1], [1, 0, 1], [2, 0, 1]]));
 }
 
 #[test]
 fn more_taps_than_one_list_holds() {
-    check(([1, 2, 16, 1], [[12, 14], [11, 11], [1, 1], [1, 1], [5, 5], [5, 5]]));
-    check(([1, 1, 40, 1], [[3, 40], [1, 37], [1, 1], [1, 1], [0, 18], [0, 18]]));
+    check(flat(([1, 2, 16, 1], [[12, 14], [11, 11], [1, 1], [1, 1], [5, 5], [5, 5]])));
+    check(flat(([1, 1, 40, 1], [[3, 40], [1, 37], [1, 1], [1, 1], [0, 18], [0, 18]])));
 }
 
 #[test]
 fn pads_wider_than_the_image() {
-    check(([1, 16, 16, 1], [[2, 2], [3, 3], [1, 1], [1, 1], [4, 5], [3, 6]]));
+    check(flat(([1, 16, 16, 1], [[2, 2], [3, 3], [1, 1], [1, 1], [4, 5], [3, 6]])));
 }
 
 #[test]
 fn wrong_sizes_are_refused() {
     let mut never = |_: &Tile, _: &[f32]| panic!("stored");
-    let one = [1, 1];
-    let shape = Conv2d {
+    let one = [1, 1, 1];
+    let shape = ConvShape {
         batch: 1,
         in_blocks: 1,
         out_blocks: 1,
         groups: 1,
-        input: [2, 2],
-        output: [2, 2],
+        input: [1, 2, 2],
+        output: [1, 2, 2],
         kernel: one,
         strides: one,
         dilations: one,
-        pads: [0, 0],
+        pads: [0, 0, 0],
     };
     let w = [0.0; 256];
     assert!(conv(Isa::detect(), &shape, &shape.whole(), &[0.0; 63], &w, &mut never).is_err());

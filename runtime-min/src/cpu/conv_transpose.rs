@@ -1,7 +1,7 @@
-//! Transposed 2-D convolution over channel-blocked input, `[N][C/16][H][W][16]`, any stride, dilation and padding.
+//! Transposed convolution over channel-blocked input, `[N][C/16][D][H][W][16]`, any stride, dilation and padding.
 //!
 //! `out[n, o, y, x] = Σ_{kh, kw, i} in[n, i, (y + top - kh*dh) / sh, (x + left - kw*dw) / sw] * w[i, o, kh, kw]` over the taps
-//! whose quotients are whole and inside.
+//! whose quotients are whole and inside, and so for the depth.
 //!
 //! ```text
 //!   columns of one output row, sw = 2:   0 1 0 1 0 1 0 1      columns of equal phase see the same taps, at neighbouring
@@ -9,10 +9,10 @@
 //! ```
 //!
 //! Taps that no column of the tile can see are left out, so no multiply-add is wasted but at the border. The tiles of all phases
-//! are put side by side before they are stored. Weights are `[OC/16][KH][KW][IC/16][16 ic][16 oc]`.
+//! are put side by side before they are stored. Weights are `[OC/16][KD][KH][KW][IC/16][16 ic][16 oc]`.
 //! Limits: one group; padded channels as in `conv`.
 
-use super::conv::{Conv2d, Part, ZEROS};
+use super::conv::{ConvShape, Part, ZEROS};
 use super::isa::Isa;
 use super::micro::{Acc, MAX_RUNS, Micro, Run, deliver, group_panels};
 use super::tile::{Store, Tile};
@@ -28,7 +28,7 @@ const WIDE: usize = SPREAD * size_of::<Acc>() / size_of::<f32>();
 /// are those of the operator: `input` is what it reads, `output` what it writes.
 pub fn conv_transpose(
     isa: Isa,
-    conv: &Conv2d,
+    conv: &ConvShape,
     part: &Part,
     input: &[f32],
     weights: &[f32],
@@ -38,12 +38,12 @@ pub fn conv_transpose(
     let rule = |holds: bool, rule| if holds { Ok(()) } else { Err(KernelError::Shape { rule }) };
     rule(conv.groups == 1, "a transposed convolution has one group")?;
     rule(conv.strides.iter().all(|&s| s > 0), "strides are positive")?;
-    let width = conv.output[1];
+    let width = conv.output[2];
     if conv.batch == 0 || part.blocks.is_empty() || part.pixels.is_empty() || width == 0 {
         return Ok(());
     }
-    let panel = conv.kernel[0] * conv.kernel[1] * conv.in_blocks * BLOCK * BLOCK;
-    let image = conv.in_blocks * conv.input[0] * conv.input[1] * BLOCK;
+    let panel = conv.taps() * conv.in_blocks * BLOCK * BLOCK;
+    let image = conv.in_blocks * conv.pixels() * BLOCK;
     let (runs, acc) = ([Run::EMPTY; MAX_RUNS], Acc::new());
     let wide = [0.0; WIDE];
     let mut pass = Pass { conv, micro: Micro::of(isa), weights, panel, runs, acc, wide };
@@ -66,7 +66,7 @@ pub fn conv_transpose(
 
 /// What one call keeps while it walks over tiles.
 struct Pass<'a> {
-    conv: &'a Conv2d,
+    conv: &'a ConvShape,
     micro: Micro,
     weights: &'a [f32],
     panel: usize,
@@ -86,7 +86,7 @@ impl Pass<'_> {
         blocks: &Range<usize>,
         store: &mut dyn Store,
     ) {
-        let phases = self.conv.strides[1];
+        let phases = self.conv.strides[2];
         let mut x = columns.start;
         while x < columns.end {
             let left = columns.end - x;
@@ -123,8 +123,7 @@ impl Pass<'_> {
     fn phase(&mut self, plane: &[f32], y: usize, (x, end): (usize, usize), rows: usize, blocks: Range<usize>) {
         let function = self.micro.tile(rows, blocks.len()).1;
         let b = self.weights.as_ptr().wrapping_add(blocks.start * self.panel);
-        let taps = self.conv.kernel[0] * self.conv.kernel[1];
-        for chunk in 0..taps.div_ceil(MAX_RUNS).max(1) {
+        for chunk in 0..self.conv.taps().div_ceil(MAX_RUNS).max(1) {
             let count = self.fill(plane, y, (x, end), rows, chunk * MAX_RUNS);
             let runs = self.runs.get(..count).unwrap_or_default();
             // SAFETY: `check` proved the slices; `fill` points only into `plane` or to zeros; `Isa` proves the level.
@@ -135,19 +134,24 @@ impl Pass<'_> {
     /// Writes the runs of at most `MAX_RUNS` taps from `first` on; taps that see no column are left out. Returns their number.
     fn fill(&mut self, plane: &[f32], y: usize, (x, end): (usize, usize), rows: usize, first: usize) -> usize {
         let c = self.conv;
-        let [height, width] = c.input;
-        let size = height * width * BLOCK;
+        let [_, height, width] = c.input;
+        let size = c.pixels() * BLOCK;
+        let at = [y / c.output[1].max(1), y % c.output[1].max(1)];
         let mut count = 0;
-        for tap in first..(c.kernel[0] * c.kernel[1]).min(first + MAX_RUNS) {
-            let [down, right] = [tap / c.kernel[1] * c.dilations[0], tap % c.kernel[1] * c.dilations[1]];
-            let Some(line) = whole(y + c.pads[0], down, c.strides[0]).and_then(|v| usize::try_from(v).ok()) else {
-                continue;
+        for tap in first..c.taps().min(first + MAX_RUNS) {
+            let reach = c.reach(tap);
+            // The input's row along an axis, if the tap sees one.
+            let seen_row = |d: usize| {
+                let row = whole(at[d] + c.pads[d], reach[d], c.strides[d])?;
+                usize::try_from(row).ok().filter(|row| *row < c.input[d])
             };
-            let Some(column) = whole(x + c.pads[1], right, c.strides[1]) else { continue };
-            let Some(run) = self.runs.get_mut(count).filter(|_| line < height) else { continue };
+            let (Some(plane_at), Some(row)) = (seen_row(0), seen_row(1)) else { continue };
+            let line = plane_at * height + row;
+            let Some(column) = whole(x + c.pads[2], reach[2], c.strides[2]) else { continue };
+            let Some(run) = self.runs.get_mut(count) else { continue };
             let mut seen = false;
             for (r, (row, stride)) in run.rows.iter_mut().zip(&mut run.strides).take(rows).enumerate() {
-                let at = usize::try_from(column + r as i64).ok().filter(|&at| at < width && x + r * c.strides[1] < end);
+                let at = usize::try_from(column + r as i64).ok().filter(|&at| at < width && x + r * c.strides[2] < end);
                 *row = at.map_or(ZEROS.as_ptr(), |at| plane.as_ptr().wrapping_add((line * width + at) * BLOCK));
                 *stride = if at.is_some() { size } else { 0 };
                 seen |= at.is_some();

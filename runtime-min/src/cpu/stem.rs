@@ -8,9 +8,9 @@
 //!
 //! The border is copied once, so every tap of every pixel is in range and KW neighbouring values are one run of k. With a
 //! horizontal dilation each tap is a run of its own. Output tiles are those of `conv`.
-//! Limits: one group; scratch of [`Stem::scratch_len`] elements.
+//! Limits: one group; a depth of 1; scratch of [`Stem::scratch_len`] elements.
 
-use super::conv::{Conv2d, Part, deliver_pixels};
+use super::conv::{ConvShape, Part, deliver_pixels};
 use super::isa::Isa;
 use super::micro::{Acc, MAX_ROWS, MAX_RUNS, Micro, Run, group_panels};
 use super::tile::Store;
@@ -22,7 +22,7 @@ pub struct Stem {
     /// Input channels.
     pub in_channels: usize,
     /// All other sizes; `in_blocks` and `groups` are ignored.
-    pub conv: Conv2d,
+    pub conv: ConvShape,
 }
 
 impl Stem {
@@ -30,7 +30,8 @@ impl Stem {
     fn padded(&self) -> Option<[usize; 2]> {
         let c = &self.conv;
         let mut size = [0; 2];
-        for (axis, size) in size.iter_mut().enumerate() {
+        for (k, size) in size.iter_mut().enumerate() {
+            let axis = k + 1;
             let last = c.output[axis].saturating_sub(1).checked_mul(c.strides[axis])?;
             let reach = c.kernel[axis].saturating_sub(1).checked_mul(c.dilations[axis])?;
             *size = last.checked_add(reach)?.checked_add(1)?;
@@ -52,8 +53,9 @@ impl Stem {
         rule(product(&c.output).is_some_and(|size| part.pixels.end <= size), "pixels lie inside the output")?;
         rule(part.blocks.end <= c.out_blocks, "blocks lie inside the output")?;
         rule(part.images.end <= c.batch, "images lie inside the batch")?;
-        need("input", product(&[c.batch, self.in_channels, c.input[0], c.input[1]]), input.len())?;
-        need("weights", product(&[c.out_blocks, self.in_channels, c.kernel[0], c.kernel[1], BLOCK]), weights.len())?;
+        rule([c.input, c.output, c.kernel].iter().all(|size| size[0] == 1), "a stem has a depth of 1")?;
+        need("input", product(&[c.batch, self.in_channels, c.input[1], c.input[2]]), input.len())?;
+        need("weights", product(&[c.out_blocks, self.in_channels, c.kernel[1], c.kernel[2], BLOCK]), weights.len())?;
         need("scratch", self.scratch_len(), scratch.len())
     }
 }
@@ -75,7 +77,7 @@ pub fn conv_stem(
     }
     let c = &stem.conv;
     let micro = Micro::of(isa);
-    let panel = stem.in_channels * c.kernel[0] * c.kernel[1] * BLOCK;
+    let panel = stem.in_channels * c.taps() * BLOCK;
     let step = group_panels(panel);
     let mut runs = [Run::EMPTY; MAX_RUNS];
     let mut acc = Acc::new();
@@ -101,7 +103,7 @@ pub fn conv_stem(
                         // SAFETY: the padded image holds every tap of every pixel; `check` proved the slices.
                         unsafe { function(runs, b, panel, &mut acc, chunk == 0) };
                     }
-                    deliver_pixels(store, &acc, c.output[1], n, pixel, rows, block * BLOCK, np * BLOCK);
+                    deliver_pixels(store, &acc, c.output[2], n, pixel, rows, block * BLOCK, np * BLOCK);
                     block += np;
                 }
                 pixel += rows;
@@ -123,20 +125,20 @@ struct RunList<'a> {
 
 impl<'a> RunList<'a> {
     fn new(stem: &'a Stem, padded: [usize; 2]) -> Self {
-        let [kh, kw] = stem.conv.kernel;
-        let width = if stem.conv.dilations[1] == 1 { kw } else { 1 };
+        let [_, kh, kw] = stem.conv.kernel;
+        let width = if stem.conv.dilations[2] == 1 { kw } else { 1 };
         Self { stem, padded, width, count: stem.in_channels * kh * kw / width.max(1) }
     }
 
     /// Where tap (0, 0) of each pixel lies in one padded channel.
     fn corners(&self, pixel: usize) -> [usize; MAX_ROWS] {
         let c = &self.stem.conv;
-        let (mut y, mut x) = (pixel / c.output[1], pixel % c.output[1]);
+        let (mut y, mut x) = (pixel / c.output[2], pixel % c.output[2]);
         let mut corners = [0; MAX_ROWS];
         for corner in &mut corners {
-            *corner = y * c.strides[0] * self.padded[1] + x * c.strides[1];
+            *corner = y * c.strides[1] * self.padded[1] + x * c.strides[2];
             x += 1;
-            if x == c.output[1] {
+            if x == c.output[2] {
                 (y, x) = (y + 1, 0);
             }
         }
@@ -147,12 +149,12 @@ impl<'a> RunList<'a> {
     fn fill(&self, image: &[f32], corners: &[usize; MAX_ROWS], first: usize, runs: &mut [Run; MAX_RUNS]) -> usize {
         let c = &self.stem.conv;
         let count = self.count.min(first + MAX_RUNS) - first;
-        let across = c.kernel[1] / self.width.max(1);
+        let across = c.kernel[2] / self.width.max(1);
         let (mut right, row) = (first % across.max(1), first / across.max(1));
-        let (mut down, mut channel) = (row % c.kernel[0].max(1), row / c.kernel[0].max(1));
+        let (mut down, mut channel) = (row % c.kernel[1].max(1), row / c.kernel[1].max(1));
         for (index, run) in runs.iter_mut().take(count).enumerate() {
-            let row = channel * self.padded[0] + down * c.dilations[0];
-            let base = image.as_ptr().wrapping_add(row * self.padded[1] + right * c.dilations[1]);
+            let row = channel * self.padded[0] + down * c.dilations[1];
+            let base = image.as_ptr().wrapping_add(row * self.padded[1] + right * c.dilations[2]);
             for (slot, corner) in run.rows.iter_mut().zip(corners) {
                 *slot = base.wrapping_add(*corner);
             }
@@ -164,7 +166,7 @@ impl<'a> RunList<'a> {
             if right == across {
                 (right, down) = (0, down + 1);
             }
-            if down == c.kernel[0] {
+            if down == c.kernel[1] {
                 (down, channel) = (0, channel + 1);
             }
         }
@@ -175,8 +177,8 @@ impl<'a> RunList<'a> {
 /// Copies image `n` into `scratch` with its border.
 fn copy_padded(stem: &Stem, padded: [usize; 2], n: usize, input: &[f32], scratch: &mut [f32]) {
     let c = &stem.conv;
-    let [height, width] = c.input;
-    let [top, left] = c.pads;
+    let [_, height, width] = c.input;
+    let [_, top, left] = c.pads;
     let lines = scratch.chunks_exact_mut(padded[1].max(1)).take(stem.in_channels * padded[0]);
     for (index, line) in lines.enumerate() {
         let (channel, y) = (index / padded[0], (index % padded[0]).wrapping_sub(top));

@@ -69,7 +69,9 @@ fn work<'a>(code: &CpuCode, sizes: &'a [TokenStream]) -> (Vec<&'a TokenStream>, 
     };
     match code {
         CpuCode::Gemm(_) => (sizes.iter().collect(), number(1)),
-        CpuCode::Conv(conv) => (some(&[0, 1, 2, 5, 6]), number(conv.kernel[0] * conv.kernel[1] / conv.groups.max(1))),
+        CpuCode::Conv(conv) => {
+            (some(&[0, 1, 2, 6, 7, 8]), number(conv.kernel.iter().product::<i64>() / conv.groups.max(1)))
+        }
         CpuCode::Depthwise(window) | CpuCode::Pool { window, .. } => {
             (some(&[0, 1, 4, 5]), number(window.kernel[0] * window.kernel[1]))
         }

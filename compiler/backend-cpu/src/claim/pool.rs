@@ -1,11 +1,11 @@
-//! 2-D maximum and average pools over channel blocks.
+//! Maximum and average pools of one or two spatial dims over channel blocks.
 
 use graph::dim::Dim;
 use graph::graph::NodeId;
 use graph::region::pool::{Mode, Pool};
 use plan::claim::{Claim, ClaimOperand, Claimant, Site, Want};
 
-use crate::claim::conv::{channel_blocks, pair};
+use crate::claim::conv::{channel_blocks, spatial, spatial_sizes};
 use crate::claim::{cost, f32_shape, region_at};
 use crate::code::{CpuCode, PoolMode, WindowCode};
 
@@ -34,26 +34,28 @@ fn claim(site: &Site<'_>, seed: NodeId) -> Option<Claim<CpuCode>> {
         Mode::Average { count_padding } => PoolMode::Average { count_padding },
         Mode::Max { indices: true } | Mode::Lp { .. } => return None,
     };
-    if x.len() != 4 || x[1].as_const().is_none() {
+    if !(3..=4).contains(&x.len()) || x[1].as_const().is_none() {
         return None;
     }
     let window = WindowCode {
-        kernel: pair(&pool.kernel)?,
-        strides: pair(&pool.window.strides)?,
-        dilations: pair(&pool.window.dilations)?,
+        kernel: spatial(&pool.kernel)?,
+        strides: spatial(&pool.window.strides)?,
+        dilations: spatial(&pool.window.dilations)?,
     };
     let output = &pool.window.output;
-    let mut sizes = vec![x[0].clone(), x[1].clone(), x[2].clone(), x[3].clone(), output[0].clone(), output[1].clone()];
-    sizes.extend(pool.window.pads_begin.iter().cloned());
-    sizes.extend(pool.window.pads_end.iter().cloned());
+    let mut sizes = vec![x[0].clone(), x[1].clone()];
+    sizes.extend(spatial_sizes(2, &x[2..], 1));
+    sizes.extend(spatial_sizes(2, output, 1));
+    sizes.extend(spatial_sizes(2, &pool.window.pads_begin, 0));
+    sizes.extend(spatial_sizes(2, &pool.window.pads_end, 0));
     let taps = Dim::constant(window.kernel[0] * window.kernel[1]);
-    let work = Dim::product([&x[0], &x[1], &output[0], &output[1], &taps]);
+    let work = Dim::product([&x[0], &x[1], &Dim::product(output), &taps]);
     Some(Claim {
         nodes: vec![seed],
-        operands: vec![ClaimOperand { value: *data, want: Want::Layout(channel_blocks()) }],
+        operands: vec![ClaimOperand { value: *data, want: Want::Layout(channel_blocks(x.len())) }],
         derived: Vec::new(),
         results: vec![*result],
-        result_layout: Some(channel_blocks()),
+        result_layout: Some(channel_blocks(x.len())),
         epilogue: true,
         sizes,
         workspace: Dim::constant(0),

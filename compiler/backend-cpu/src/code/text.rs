@@ -1,5 +1,5 @@
-//! Text of codes: `gemm batch [0 0, 1 none] rows 1 k 2 packed result [1] 2`, `conv groups 1 kernel [3, 3] strides [1, 1]
-//! dilations [1, 1]`, `softmax log`.
+//! Text of codes: `gemm batch [0 0, 1 none] rows 1 k 2 packed result [1] 2`, `conv groups 1 kernel [1, 3, 3] strides
+//! [1, 1, 1] dilations [1, 1, 1]`, `softmax log`.
 
 use graph::text::ParseError;
 use graph::text::cursor::Cursor;
@@ -14,7 +14,7 @@ impl CodeText for CpuCode {
         match self {
             CpuCode::Gemm(gemm) => print_gemm(gemm),
             CpuCode::Conv(ConvCode { kind, groups, kernel, strides, dilations }) => {
-                let window = print_window(&WindowCode { kernel: *kernel, strides: *strides, dilations: *dilations });
+                let window = print_sizes([kernel, strides, dilations]);
                 let kind = match kind {
                     ConvKind::Blocks => "",
                     ConvKind::Stem => " stem",
@@ -47,7 +47,7 @@ impl CodeText for CpuCode {
                 };
                 c.keyword("groups")?;
                 let groups = c.integer("groups")?;
-                let WindowCode { kernel, strides, dilations } = parse_window(c)?;
+                let [kernel, strides, dilations] = parse_sizes(c)?;
                 Ok(CpuCode::Conv(ConvCode { kind, groups, kernel, strides, dilations }))
             }
             "depthwise" => parse_window(c).map(CpuCode::Depthwise),
@@ -76,21 +76,32 @@ fn flag(set: bool, word: &str) -> &str {
 }
 
 fn print_window(window: &WindowCode) -> String {
-    let WindowCode { kernel, strides, dilations } = window;
+    print_sizes([&window.kernel, &window.strides, &window.dilations])
+}
+
+fn print_sizes<const N: usize>([kernel, strides, dilations]: [&[i64; N]; 3]) -> String {
     format!("kernel {kernel:?} strides {strides:?} dilations {dilations:?}")
 }
 
 fn parse_window(c: &mut Cursor<'_>) -> Result<WindowCode, ParseError> {
-    let mut pair = |word: &'static str| {
+    let [kernel, strides, dilations] = parse_sizes(c)?;
+    Ok(WindowCode { kernel, strides, dilations })
+}
+
+fn parse_sizes<const N: usize>(c: &mut Cursor<'_>) -> Result<[[i64; N]; 3], ParseError> {
+    let mut out = [[0; N]; 3];
+    for (word, sizes) in ["kernel", "strides", "dilations"].into_iter().zip(&mut out) {
         c.keyword(word)?;
         c.mark("[")?;
-        let first: i64 = c.integer(word)?;
-        c.mark(",")?;
-        let second: i64 = c.integer(word)?;
+        for (k, size) in sizes.iter_mut().enumerate() {
+            if k > 0 {
+                c.mark(",")?;
+            }
+            *size = c.integer(word)?;
+        }
         c.mark("]")?;
-        Ok([first, second])
-    };
-    Ok(WindowCode { kernel: pair("kernel")?, strides: pair("strides")?, dilations: pair("dilations")? })
+    }
+    Ok(out)
 }
 
 fn print_gemm(gemm: &GemmCode) -> String {
@@ -176,9 +187,9 @@ mod tests {
     fn every_code_survives() {
         check("gemm batch [0 0, 1 none, none 2] rows 1 k 2 packed result [0, 1] 2");
         check("gemm batch [] rows none k 1 strided 0 1 result [] 0");
-        check("conv stem groups 1 kernel [7, 7] strides [2, 2] dilations [1, 1]");
-        check("conv groups 4 kernel [3, 1] strides [1, 1] dilations [2, 1]");
-        check("conv transposed groups 1 kernel [2, 2] strides [2, 2] dilations [1, 1]");
+        check("conv stem groups 1 kernel [1, 7, 7] strides [1, 2, 2] dilations [1, 1, 1]");
+        check("conv groups 4 kernel [3, 3, 1] strides [2, 1, 1] dilations [1, 2, 1]");
+        check("conv transposed groups 1 kernel [1, 2, 2] strides [1, 2, 2] dilations [1, 1, 1]");
         check("depthwise kernel [3, 3] strides [1, 2] dilations [1, 1]");
         check("maxpool kernel [3, 3] strides [2, 2] dilations [1, 1]");
         check("averagepool padded kernel [2, 2] strides [2, 2] dilations [1, 1]");
