@@ -8,6 +8,8 @@
 //! operand, so powers are rounded and multiplied without a detour, with values from shared memory, along whose rows the sum does not
 //! run. The second product of a block runs beneath the softmax of the next.
 //!
+//! - Pairs: two groups with four slots do not meet at each block. A group announces that it copied its part of the next block and has
+//!   read what it overwrites, before its softmax; so the other may begin to multiply meanwhile.
 //! - Teams: the groups above each other share keys and values. Where there are more groups than rows of 64 queries, several teams
 //!   take blocks of keys in turns, each with its own slots and barrier; at the end the first adds up what all of them have.
 //! - Shared memory: panels of 128 bytes, exchanged as [`crate::shared`] says, at multiples of 1024; queries, then for each team slots of
@@ -34,6 +36,10 @@ const MOST_HELD: u32 = 200;
 const PANEL: u32 = 64;
 /// Named barriers of teams: from this on.
 const FIRST_BARRIER: u32 = 1;
+/// Named barriers of a pair, two for each group: from this on, an even number.
+const PAIR_BARRIER: u32 = 4;
+/// Slots from which on two groups are a pair.
+const PAIR_STAGES: u32 = 4;
 /// Bytes of eight rows of a panel.
 const EIGHT_ROWS: u32 = 8 * ROW_BYTES;
 
@@ -45,6 +51,8 @@ pub const VARIANTS: &[AttentionVariant] = &[
     variant(128, 128, 1, 2),
     variant(128, 64, 1, 2),
     variant(128, 64, 1, 3),
+    variant(128, 128, 1, 4),
+    variant(128, 64, 1, 4),
     variant(64, 128, 1, 2),
     variant(64, 64, 1, 2),
     variant(64, 128, 2, 2),
@@ -95,6 +103,16 @@ impl Layout {
 
     const fn ring(&self) -> u32 {
         self.slot() * self.stages
+    }
+
+    /// Whether two groups meet by turns instead of at once, so that one may be in its softmax while the other multiplies.
+    const fn is_pair(&self) -> bool {
+        self.groups == 2 && self.teams == 1 && self.stages >= PAIR_STAGES
+    }
+
+    /// How many blocks after the one whose values are multiplied keys are copied; values are one block behind them.
+    const fn ahead(&self) -> u32 {
+        if self.is_pair() { self.stages - 1 } else { self.stages }
     }
 
     const fn team_threads(&self) -> u32 {
@@ -234,11 +252,12 @@ struct Team {
     first: Val,
 }
 
-/// Offsets in a ring: of the slot that is multiplied with powers, the next and the one before.
+/// Offsets in a ring: of the slot that is multiplied with powers, the next, and those to which keys and values are copied.
 struct Slots {
     now: Reg,
     next: Reg,
-    before: Reg,
+    keys: Reg,
+    values: Reg,
 }
 
 /// Low halves of descriptors: of the group's queries, and of keys and values in the first slot.
@@ -269,7 +288,6 @@ impl Run<'_> {
         variant: &AttentionVariant,
     ) -> Vec<Vec<Reg>> {
         let (problem, layout, team) = (self.problem, self.layout, self.team);
-        let stages = layout.stages;
         let base = Val::Reg(open.shared);
         let ring = team.team.mul(b, layout.ring()).add(b, base).add(b, layout.query_bytes()).reg(b);
         let blocks = open.count(b, variant);
@@ -290,7 +308,8 @@ impl Run<'_> {
         let any = b.setp(Cmp::Gt, Type::S32, left, 0_i32);
         self.keys.begin(b, ring.into(), Some(any));
         b.cp_async_commit();
-        for stage in 0..stages - 1 {
+        let ahead = layout.ahead();
+        for stage in 0..ahead - 1 {
             let (next, now) = (b.setp(Cmp::Gt, Type::S32, left, stage + 1), b.setp(Cmp::Gt, Type::S32, left, stage));
             let (after, at) = ((stage + 1) * layout.slot(), stage * layout.slot());
             let [after, at] = [after, at].map(|at| Val::Reg(ring).add(b, at));
@@ -308,9 +327,11 @@ impl Run<'_> {
         let slots = Slots {
             now: b.mov(Type::U32, 0_u32),
             next: b.mov(Type::U32, layout.slot()),
-            before: b.mov(Type::U32, (stages - 1) * layout.slot()),
+            keys: b.mov(Type::U32, ahead % layout.stages * layout.slot()),
+            values: b.mov(Type::U32, (ahead - 1) * layout.slot()),
         };
-        b.cp_async_wait(stages - 1);
+        let meeting = self.meeting(b);
+        b.cp_async_wait(ahead - 1);
         b.emit(Form::new(Op::FenceProxyAsyncShared, ()), []);
         b.barrier();
         let (head, last, done) = (b.label("KEYS"), b.label("KEYS_LAST"), b.label("KEYS_DONE"));
@@ -320,28 +341,31 @@ impl Run<'_> {
         self.score(b, &scores, &descriptors, slots.now);
         b.emit(Form::new(Op::WgmmaCommit, ()), []);
         b.emit(Form::new(Op::WgmmaWait, ()), [0_u32.into()]);
+        self.announce(b, &meeting);
         let first = softmax.update(b, &scores, key, &masked);
         let factors = first.map(|factor| b.mov(Type::F32, factor));
         let more = b.setp(Cmp::Gt, Type::S32, left, 1_i32);
         b.bra_unless(more, last);
         b.place(head);
         self.settle(b, (&out, &powers), &scores, factors);
-        self.arrive(b);
+        self.arrive(b, &meeting);
         b.emit(Form::new(Op::WgmmaFence, ()), []);
         self.score(b, &scores, &descriptors, slots.next);
         b.emit(Form::new(Op::WgmmaCommit, ()), []);
         self.add_up(b, (&out, &powers), &descriptors, slots.now);
         b.emit(Form::new(Op::WgmmaCommit, ()), []);
-        let ahead = [stages, stages - 1].map(|than| b.setp(Cmp::Gt, Type::S32, left, than));
-        let to = [slots.now, slots.before].map(|slot| b.add(Type::U32, ring, slot).into());
+        let ahead = [ahead, ahead - 1].map(|than| b.setp(Cmp::Gt, Type::S32, left, than));
+        let to = [slots.keys, slots.values].map(|slot| b.add(Type::U32, ring, slot).into());
         self.begin(b, (to[0], ahead[0]), (to[1], ahead[1]));
         b.emit(Form::new(Op::Add, Type::U32), [key.into(), key.into(), (layout.keys * layout.teams).into()]);
         let masked = softmax.load(b, key);
         b.emit(Form::new(Op::WgmmaWait, ()), [1_u32.into()]);
+        self.turn_over(b, &meeting);
+        self.announce(b, &meeting);
         for (factor, to) in softmax.update(b, &scores, key, &masked).into_iter().zip(factors) {
             b.mov_to(Type::F32, to, factor);
         }
-        for slot in [slots.now, slots.next, slots.before] {
+        for slot in [slots.now, slots.next, slots.keys, slots.values] {
             advance(b, slot, 0_u32.into(), layout.slot(), layout.ring().into());
         }
         b.emit(Form::new(Op::Add, Type::S32), [left.into(), left.into(), (-1_i32).into()]);
@@ -349,7 +373,7 @@ impl Run<'_> {
         b.bra_if(again, head);
         b.place(last);
         self.settle(b, (&out, &powers), &scores, factors);
-        self.arrive(b);
+        self.arrive(b, &meeting);
         b.emit(Form::new(Op::WgmmaFence, ()), []);
         self.add_up(b, (&out, &powers), &descriptors, slots.now);
         b.emit(Form::new(Op::WgmmaCommit, ()), []);
@@ -375,9 +399,38 @@ impl Run<'_> {
         b.cp_async_commit();
     }
 
+    /// The barriers of a pair.
+    fn meeting(&self, b: &mut Builder) -> Option<[Reg; 2]> {
+        self.layout.is_pair().then(|| {
+            let own = self.team.group.add(b, PAIR_BARRIER);
+            let other = Val::Const(PAIR_BARRIER + 1).sub(b, self.team.group);
+            [own, other].map(|id| b.mov(Type::U32, id))
+        })
+    }
+
+    /// Of a pair: the next keys and values that this group copied are in their slots, and it reads no keys and values any more that
+    /// stand where the next copies go.
+    fn announce(&self, b: &mut Builder, meeting: &Option<[Reg; 2]>) {
+        if let Some([_, other]) = meeting {
+            b.cp_async_wait(self.layout.ahead() - 2);
+            b.emit(Form::new(Op::FenceProxyAsyncShared, ()), []);
+            b.emit(Form::new(Op::BarArrive, ()), [(*other).into(), (2 * THREADS).into()]);
+        }
+    }
+
+    /// To the other barriers of a pair: it may announce a block before the other group has met it for the last one.
+    fn turn_over(&self, b: &mut Builder, meeting: &Option<[Reg; 2]>) {
+        for id in meeting.iter().flatten() {
+            b.emit(Form::new(Op::Xor, Type::B32), [(*id).into(), (*id).into(), 2_u32.into()]);
+        }
+    }
+
     /// The next keys and values are in their slots, for the whole team.
-    fn arrive(&self, b: &mut Builder) {
-        b.cp_async_wait(self.layout.stages - 2);
+    fn arrive(&self, b: &mut Builder, meeting: &Option<[Reg; 2]>) {
+        if let Some([own, _]) = meeting {
+            return b.named_barrier(*own, 2 * THREADS);
+        }
+        b.cp_async_wait(self.layout.ahead() - 2);
         b.emit(Form::new(Op::FenceProxyAsyncShared, ()), []);
         match self.team.team {
             Val::Const(_) => b.barrier(),
