@@ -16,7 +16,7 @@ use graph::dtype::DType;
 use graph::expr::{Expr, ExprId};
 use graph::symbol::Symbols;
 use nest::index::IndexSpace;
-use nest::kernel::{Body, Kernel, Stage, Target};
+use nest::kernel::{Body, Kernel, Out, Stage, Target};
 use nest::layout::Access;
 use ptx::{Builder, Param, ParamRole, Reg, Sm, Type};
 use ptx_expr::{Arith, Emitter, Error, Leaves, Load, Machine, Options, Value, Whole, memory};
@@ -152,6 +152,14 @@ impl Epilogue {
         let mut machine = Machine::new(b, sm);
         let m = &mut machine;
         let ahead = self.load_runs(m, stage, space, places, &mut point)?;
+        let stored = |out: &Out| match &out.target {
+            Target::Store { result, .. } => match self.kernel.results.get(*result) {
+                Some(port) => memory::stored(&stage.exprs, out.value, port.dtype),
+                None => (out.value, false),
+            },
+            Target::Keep => (out.value, false),
+        };
+        let stored: Vec<(ExprId, bool)> = stage.outs.iter().map(stored).collect();
         let mut values: Vec<Vec<Value>> = vec![Vec::new(); stage.outs.len()];
         for (lane, sum) in sums.iter().enumerate() {
             point.sum = Some(*sum);
@@ -161,11 +169,12 @@ impl Epilogue {
                     e.give(*id, *value);
                 }
             }
-            for (out, values) in stage.outs.iter().zip(&mut values) {
-                values.push(e.value(out.value, &mut point)?);
+            for ((value, _), values) in stored.iter().zip(&mut values) {
+                values.push(e.value(*value, &mut point)?);
             }
         }
-        for (out, values) in stage.outs.iter().zip(&values) {
+        for ((out, (_, saturate)), values) in stage.outs.iter().zip(stored).zip(&values) {
+            let rounds = memory::Rounds { canonical: false, saturate };
             let Target::Store { result, index } = &out.target else { continue };
             let (Some(port), Some(base)) = (self.kernel.results.get(*result), writes.get(*result)) else { continue };
             let to = memory::Memory::global(*base);
@@ -174,13 +183,13 @@ impl Epilogue {
             let address = port.access.address(&dims, space.symbols());
             if self.is_run(&e, space, &port.access, &address) {
                 let offset = e.offset_at(&port.access, &dims, &mut point)?;
-                self.store_run(m, &to, offset, port.dtype, values)?;
+                self.store_run(m, &to, (offset, port.dtype), values, rounds)?;
                 continue;
             }
             for (lane, value) in values.iter().enumerate() {
                 let mut e = self.emitter(m, stage, space, places, lane as i64);
                 let offset = e.offset(&port.access, index, &mut point)?;
-                memory::store(m, &to, offset, port.dtype, &[*value], false)?;
+                memory::store(m, &to, offset, port.dtype, &[*value], rounds)?;
             }
         }
         Ok(())
@@ -191,15 +200,15 @@ impl Epilogue {
         &self,
         m: &mut Machine<'_>,
         to: &memory::Memory,
-        offset: Whole<Value>,
-        dtype: DType,
+        (offset, dtype): (Whole<Value>, DType),
         values: &[Value],
+        rounds: memory::Rounds,
     ) -> Result<(), Error> {
         let at = memory::address(m, to, offset, dtype);
         let bytes = dtype.bits() / 8;
         let per = (16 / bytes.max(1)).min(self.vector) as usize;
         for (k, values) in (0_i64..).zip(values.chunks(per)) {
-            memory::store_at(m, to, at.plus(k * per as i64 * i64::from(bytes)), dtype, values, false)?;
+            memory::store_at(m, to, at.plus(k * per as i64 * i64::from(bytes)), dtype, values, rounds)?;
         }
         Ok(())
     }

@@ -4,8 +4,8 @@
 //! one is stored by two atomics on the word around it, so that neighbours may be stored by others at the same time.
 
 use graph::dtype::DType;
-use ptx::{Address, Atomic, Form, LoadCache, Op, Order, Relu, Round, Space, Type, Vector};
-use ptx_expr::{BitOp, Int, IntOp, Value, Width};
+use ptx::{Address, Atomic, Form, LoadCache, Op, Order, Space, Type, Vector};
+use ptx_expr::{BitOp, Int, IntOp, Value, Width, memory, within};
 
 use crate::error::PtxError;
 use crate::index::Ix;
@@ -22,6 +22,8 @@ pub struct Region {
     pub unpacked: bool,
     /// Nothing writes there while the kernel runs.
     pub constant: bool,
+    /// Values to be stored are rounded as by a cast that saturates.
+    pub saturate: bool,
 }
 
 impl Region {
@@ -181,7 +183,8 @@ impl Writer {
     }
 
     /// Two elements of 16 bits as a word: the one that both came from, if they did.
-    fn pair(&mut self, dtype: DType, low: V, high: V) -> Result<V, PtxError> {
+    fn pair(&mut self, region: &Region, low: V, high: V) -> Result<V, PtxError> {
+        let dtype = region.dtype;
         let (first, second) = (self.halves.get(&low).copied(), self.halves.get(&high).copied());
         if let (Some((from, a, upper_a)), Some((also, b, upper_b))) = (first, second)
             && from == dtype
@@ -196,21 +199,19 @@ impl Writer {
             let word = self.b().value(Form::new(Op::Prmt, ()), [a.into(), b.into(), ptx::Operand::Imm(bytes)]);
             return Ok(self.value_of(word));
         }
-        let pair = match dtype {
-            DType::F16 => Some(Type::F16x2),
-            DType::BF16 => Some(Type::Bf16x2),
-            _ => None,
-        };
-        let form = pair.map(|ty| Form::new(Op::CvtF32ToPair, (Round::Rn, Relu::No, ty)));
-        if let Some(form) = form.filter(|form| form.arch().has(self.sm())) {
-            let (low, high) = (self.reg(low, Type::F32), self.reg(high, Type::F32));
-            let word = self.b().value(form, [high.into(), low.into()]);
-            return Ok(self.value_of(word));
+        if let Some(word) = memory::narrow_pair(&mut self.m.machine(), dtype, region.saturate, &[low, high]) {
+            return Ok(word);
         }
-        let (low, high) = (self.to_bits(dtype, low)?, self.to_bits(dtype, high)?);
+        let (low, high) = (self.stored_bits(region, low)?, self.stored_bits(region, high)?);
         let (low, high) = (self.reg(low, Type::B32), self.reg(high, Type::B32));
         let word = self.b().value(Form::new(Op::Prmt, ()), [low.into(), high.into(), ptx::Operand::Imm(0x5410)]);
         Ok(self.value_of(word))
+    }
+
+    /// The bits that a value is stored as.
+    fn stored_bits(&mut self, region: &Region, value: V) -> Result<V, PtxError> {
+        let value = if region.saturate { within(&mut self.m.machine(), region.dtype, value) } else { value };
+        self.to_bits(region.dtype, value)
     }
 
     /// Bits of a word from a known place on.
@@ -279,7 +280,7 @@ impl Writer {
 
     /// Stores one element in working form, where `guard` holds.
     pub fn store(&mut self, region: &Region, ix: Ix, at: V, value: V, guard: Option<V>) -> Result<(), PtxError> {
-        let raw = self.to_bits(region.dtype, value)?;
+        let raw = self.stored_bits(region, value)?;
         if region.pitch() < 8 {
             return self.when_some(guard, |w| {
                 w.store_packed(region, ix, at, raw);
@@ -338,13 +339,13 @@ impl Writer {
             let mut words = Vec::with_capacity(values.len() / 2);
             for pair in values.chunks_exact(2) {
                 let [low, high] = pair else { continue };
-                words.push(self.pair(region.dtype, *low, *high)?);
+                words.push(self.pair(region, *low, *high)?);
             }
             let address = self.byte_address(region, ix, at);
             self.store_words(region, address, &words, pitch * values.len() as u32, guard);
             return Ok(());
         }
-        let raws = values.iter().map(|v| self.to_bits(region.dtype, *v)).collect::<Result<Vec<_>, _>>()?;
+        let raws = values.iter().map(|v| self.stored_bits(region, *v)).collect::<Result<Vec<_>, _>>()?;
         let address = self.byte_address(region, ix, at);
         let words = if pitch >= 32 { raws } else { self.pack(&raws, pitch) };
         self.store_words(region, address, &words, pitch * values.len() as u32, guard);

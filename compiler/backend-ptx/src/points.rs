@@ -8,6 +8,7 @@
 
 use graph::dim::Dim;
 use graph::symbol::Symbols;
+use ptx_expr::memory;
 
 use crate::error::PtxError;
 use crate::flat::{Flat, Sink};
@@ -152,10 +153,16 @@ pub fn store(
 ) -> Result<(), PtxError> {
     let ix = stage.ix;
     for (value, sink) in &stage.flat.outs {
-        let values = points.iter_mut().map(|p| p.value(w, *value)).collect::<Result<Vec<_>, _>>()?;
+        let (value, saturate) = match sink {
+            Sink::Strided { result, .. } | Sink::Indexed { result, .. } => {
+                memory::stored(&stage.flat.exprs, *value, sinks.result(*result)?.dtype)
+            }
+            Sink::Keep { .. } => (*value, false),
+        };
+        let values = points.iter_mut().map(|p| p.value(w, value)).collect::<Result<Vec<_>, _>>()?;
         match sink {
             Sink::Strided { result, access, .. } => {
-                let region = sinks.result(*result)?;
+                let region = Region { saturate, ..sinks.result(*result)? };
                 let at = w.view_address(ix, access, index);
                 w.store_run(&region, ix, at, &values, guard)?;
             }
@@ -165,7 +172,7 @@ pub fn store(
                 w.store_run(&region, ix, at, &values, guard)?;
             }
             Sink::Indexed { result, port, index } => {
-                let region = sinks.result(*result)?;
+                let region = Region { saturate, ..sinks.result(*result)? };
                 for (point, value) in points.iter_mut().zip(values) {
                     let mut at = Vec::with_capacity(index.len());
                     for i in index {

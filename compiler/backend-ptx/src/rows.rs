@@ -202,7 +202,7 @@ fn storage(w: &mut Writer, rows: &Rows, shared: bool, ix: Ix, cta: V) -> Vec<Reg
         let (space, width) = if shared { (Space::Shared, Ix::Narrow) } else { (Space::Global, Ix::Wide) };
         let offset = w.size(width, &kept.offset);
         let base = w.ix_add(width, base, offset);
-        out.push(Region { space, base, dtype: kept.dtype, unpacked: true, constant: false });
+        out.push(Region { space, base, dtype: kept.dtype, unpacked: true, constant: false, saturate: false });
     }
     out
 }

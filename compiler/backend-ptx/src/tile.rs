@@ -105,7 +105,7 @@ pub fn emit(
 fn buffer(w: &mut Writer, flat: &Flat, source: usize) -> Result<Region, PtxError> {
     let dtype = flat.sources.get(source).map(|s| s.dtype).ok_or(PtxError::Malformed("no such source"))?;
     let base = w.shared("tile", SIDE * PITCH * unpacked_bytes(dtype));
-    Ok(Region { space: Space::Shared, base, dtype, unpacked: true, constant: false })
+    Ok(Region { space: Space::Shared, base, dtype, unpacked: true, constant: false, saturate: false })
 }
 
 /// The place of a point: its row is its number along the last dim.

@@ -157,7 +157,7 @@ impl Writer {
             return Err(PtxError::Unsupported("a tensor of strings"));
         }
         let base = self.held(Arg::Read(k), Type::U64, 0);
-        Ok(Region { space: Space::Global, base, dtype: port.dtype, unpacked: false, constant: true })
+        Ok(Region { space: Space::Global, base, dtype: port.dtype, unpacked: false, constant: true, saturate: false })
     }
 
     /// All results as regions of memory.
@@ -168,7 +168,14 @@ impl Writer {
                 return Err(PtxError::Unsupported("a tensor of strings"));
             }
             let base = self.held(Arg::Write(k), Type::U64, 0);
-            out.push(Region { space: Space::Global, base, dtype: port.dtype, unpacked: false, constant: false });
+            out.push(Region {
+                space: Space::Global,
+                base,
+                dtype: port.dtype,
+                unpacked: false,
+                constant: false,
+                saturate: false,
+            });
         }
         Ok(out)
     }

@@ -5,6 +5,10 @@
 //!   among these are converted here. What kernels store for others on the way from one product to the next is 16 bit too;
 //!   the arithmetic inside kernels stays f32, so a chain that fuses is rounded once, at its end.
 //!
+//! What f16 cannot hold becomes its largest number, of the same sign: the casts saturate, as f32 has numbers there and infinities
+//! would become NaN. Infinities and NaN stay what they are, and so do casts of the model itself. Where an expression's range is within
+//! f16 ([`bounds`]) nothing needs to saturate; bf16 has the range of f32.
+//!
 //! Untouched: types of the model's inputs and outputs, integers, bodies of control flow, what leads to no product any more (the
 //! tail of a detector), and what [`choose`] calls delicate (exponentials, logarithms, powers, sums, numbers beyond the
 //! type). A constant that a product reads and the type cannot hold is multiplied by a power of two, and the product divided by it.
@@ -14,9 +18,10 @@
 //!
 //! ```text
 //! %1 = conv (%0, f32 w) · %2 = max(%1 + b, 0) · %3 = conv (%2, f32 v)
-//!   → %1 = cast f16 %0 · %2 = conv (%1, f16 w) · %3 = cast f16 (max(%2 + b, 0)) · %4 = conv (%3, f16 v)
+//!   → %1 = cast f16 %0 saturate · %2 = conv (%1, f16 w) · %3 = cast f16 (max(%2 + b, 0)) saturate · %4 = conv (%3, f16 v)
 //! ```
 
+mod bounds;
 mod choose;
 mod constant;
 mod groups;
@@ -27,6 +32,7 @@ use std::collections::BTreeMap;
 use graph::attrs::Attr;
 use graph::builder::BuildError;
 use graph::dtype::DType;
+use graph::expr::{Expr, Rounding};
 use graph::graph::{Model, ValueId};
 use graph::node::{Node, Op, Region};
 use graph::region::contract::Maths;
@@ -204,7 +210,7 @@ impl Narrow {
             }
             let float = site.tensor(*old).is_some_and(|t| t.dtype == DType::F32);
             out.push(match (float, choice.is_narrow(*old)) {
-                (true, true) => site.b.cast(new, self.to)?,
+                (true, true) => self.narrowed(site, new)?,
                 (true, false) => site.b.cast(new, DType::F32)?,
                 (false, _) => new,
             });
@@ -218,6 +224,16 @@ impl Narrow {
             Some(Op::Const(value)) => constant::exponent(value, self.to).unwrap_or(0),
             _ => 0,
         }
+    }
+
+    /// A value rounded to the narrow type, if it is not of it.
+    fn narrowed(&self, site: &mut Site<'_>, value: ValueId) -> Result<ValueId, BuildError> {
+        let to = self.to;
+        if site.b.dtype(value)? == to {
+            return Ok(value);
+        }
+        let (saturate, rounding) = (bounds::saturates(to), Rounding::Nearest);
+        site.b.map(&[value], |p, v| p.add_expr(Expr::Cast { to, saturate, rounding, value: v[0] }))
     }
 
     /// The new value of the narrow type.
@@ -239,7 +255,7 @@ impl Narrow {
             Some(value) => value,
             None => {
                 let value = site.get(old)?;
-                site.b.cast(value, self.to)?
+                self.narrowed(site, value)?
             }
         };
         self.halves.insert(old, value);

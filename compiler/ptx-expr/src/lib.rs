@@ -45,6 +45,6 @@ pub use form::Form;
 pub use host::{Host, evaluate};
 pub use machine::{Machine, Value};
 pub use maths::MathsMode;
-pub use narrow::round;
+pub use narrow::{round, within};
 pub use op::{Approx, BitOp, Convert, Feature, Float, FloatOp, Int, IntOp, Number, Op, Relation, Width};
 pub use scalar::{binary, compare, constant, fma, from_memory, to_memory, unary, whole_as};

@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! 4 lanes of f16 from element o:   address = base + 2 o;  ld.v2.b32 {a, b};  f32 of a's low half, a's high half, b's …
+//! 4 lanes of f16 to element o:     two of f32 at once to a word (cvt.rn.f16x2.f32);  st.v2.b32
 //! 1 lane of u4:                    ld.u8 at base + (o >> 1);  shifted by 4 (o & 1);  masked
 //! ```
 
 use graph::dtype::DType;
-use ptx::{Address, Builder, Fetch, LoadCache, Operand, Reg, Space, StoreCache, Type, Vector};
+use graph::expr::{Expr, ExprId, Exprs, Rounding};
+use ptx::{Address, Builder, Fetch, Form, LoadCache, Op, Operand, Reg, Relu, Round, Space, StoreCache, Type, Vector};
 
 use crate::arith::Arith;
 use crate::emitter::Whole;
 use crate::error::Error;
 use crate::machine::{Machine, Value};
+use crate::narrow::within;
 use crate::op::{Convert, Int, IntOp, Width};
 use crate::scalar::{from_memory, to_memory};
 
@@ -172,18 +175,27 @@ fn lane_bits(m: &mut Machine<'_>, words: &[Value], dtype: DType, lanes: usize, l
     m.and(Width::B32, moved, mask)
 }
 
-/// Stores values of a dtype from an offset on. With `canonical` every NaN is stored as the one of its dtype. Packed values fill
-/// whole bytes, as no other thread may write the rest of one.
+/// What stores do to floats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rounds {
+    /// Every NaN is stored as the one of its dtype.
+    pub canonical: bool,
+    /// Values are rounded as by a cast that saturates: of 16-bit floats, only infinities become infinite.
+    pub saturate: bool,
+}
+
+/// Stores values of a dtype from an offset on; floats are rounded to it. Packed values fill whole bytes, as no other thread may
+/// write the rest of one.
 pub fn store(
     m: &mut Machine<'_>,
     memory: &Memory,
     offset: Whole<Value>,
     dtype: DType,
     values: &[Value],
-    canonical: bool,
+    rounds: Rounds,
 ) -> Result<(), Error> {
     let at = address(m, memory, offset, dtype);
-    store_at(m, memory, at, dtype, values, canonical)
+    store_at(m, memory, at, dtype, values, rounds)
 }
 
 /// Stores values at an address.
@@ -193,13 +205,33 @@ pub fn store_at(
     at: Address,
     dtype: DType,
     values: &[Value],
-    canonical: bool,
+    rounds: Rounds,
 ) -> Result<(), Error> {
     let shape = shape(dtype, values.len())?;
+    let words = words(m, dtype, values, rounds)?;
+    let regs: Vec<Reg> = words.into_iter().map(|w| m.register(w)).collect();
+    let b = m.builder();
+    match (memory.space, regs.as_slice()) {
+        (Space::Global, _) => b.st_cached(memory.store, shape.ty, at, &regs),
+        (space, [one]) => b.st(space, shape.ty, at, *one),
+        (space, _) => b.st_vector(space, shape.ty, at, &regs),
+    }
+    Ok(())
+}
+
+/// The bits of values that follow each other, in registers of 32 or 64 bits.
+fn words(m: &mut Machine<'_>, dtype: DType, values: &[Value], rounds: Rounds) -> Result<Vec<Value>, Error> {
+    if !rounds.canonical
+        && values.len().is_multiple_of(2)
+        && let Some(words) = values.chunks_exact(2).map(|pair| narrow_pair(m, dtype, rounds.saturate, pair)).collect()
+    {
+        return Ok(words);
+    }
     let bits = dtype.bits();
-    let mut words: Vec<Value> = Vec::with_capacity(shape.count);
+    let mut words: Vec<Value> = Vec::with_capacity(values.len());
     for (lane, value) in values.iter().enumerate() {
-        let value = to_memory(m, dtype, *value, canonical)?;
+        let value = if rounds.saturate { within(m, dtype, *value) } else { *value };
+        let value = to_memory(m, dtype, value, rounds.canonical)?;
         let from = (lane as u32 * bits) % 32;
         if bits >= 32 || from == 0 {
             words.push(value);
@@ -211,14 +243,51 @@ pub fn store_at(
             words.push(m.or(Width::B32, last, moved));
         }
     }
-    let regs: Vec<Reg> = words.into_iter().map(|w| m.register(w)).collect();
-    let b = m.builder();
-    match (memory.space, regs.as_slice()) {
-        (Space::Global, _) => b.st_cached(memory.store, shape.ty, at, &regs),
-        (space, [one]) => b.st(space, shape.ty, at, *one),
-        (space, _) => b.st_vector(space, shape.ty, at, &regs),
+    Ok(words)
+}
+
+/// Two f32 rounded to floats of 16 bits as one word, the first in its low half; `None` where the target has no such conversion,
+/// or both are known.
+pub fn narrow_pair(m: &mut Machine<'_>, dtype: DType, saturate: bool, pair: &[Value]) -> Option<Value> {
+    let ty = match dtype {
+        DType::F16 => Type::F16x2,
+        DType::BF16 => Type::Bf16x2,
+        _ => return None,
+    };
+    let form = |round| Form::new(Op::CvtF32ToPair, (round, Relu::No, ty));
+    let &[low, high] = pair else { return None };
+    if !form(Round::Rn).arch().has(m.sm()) || (m.known(low).is_some() && m.known(high).is_some()) {
+        return None;
     }
-    Ok(())
+    let near = |v| if saturate && dtype == DType::BF16 { within(m, dtype, v) } else { v };
+    let [low, high] = [low, high].map(near).map(|v| m.register(v));
+    let b = m.builder();
+    let nearest = b.value(form(Round::Rn), [high.into(), low.into()]);
+    if !saturate || dtype == DType::BF16 {
+        return Some(Value::Reg(nearest));
+    }
+    // Rounded toward zero, only an infinity is infinite.
+    let cut = b.value(form(Round::Rz), [high.into(), low.into()]);
+    let largest = b.mov(Type::B32, 0x7BFF_7BFF_u32);
+    let sizes = [nearest, cut].map(|v| b.abs(ty, v));
+    let [size, reach] = sizes;
+    let reach = b.max_nan(ty, reach, largest);
+    let size = b.min_nan(ty, size, reach);
+    let sign = b.and(Type::B32, nearest, 0x8000_8000_u32);
+    Some(Value::Reg(b.or(Type::B32, size, sign)))
+}
+
+/// What is to be stored for a value in memory of a dtype, and whether it saturates: a cast of an f32 to the dtype is left to the
+/// store.
+pub fn stored(exprs: &Exprs, value: ExprId, dtype: DType) -> (ExprId, bool) {
+    match exprs.get(value) {
+        Some(Expr::Cast { to, saturate, rounding: Rounding::Nearest, value: wide })
+            if *to == dtype && matches!(dtype, DType::F16 | DType::BF16) && exprs.dtype(*wide) == DType::F32 =>
+        {
+            (*wide, *saturate)
+        }
+        _ => (value, false),
+    }
 }
 
 /// An address that a loop moves on: it is a register that [`Cursor::advance`] writes, so a machine must not outlive a turn.

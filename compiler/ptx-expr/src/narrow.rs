@@ -83,14 +83,14 @@ impl Small {
 pub fn round<A: Arith>(a: &mut A, dtype: DType, saturate: bool, rounding: Rounding, x: A::Value) -> A::Value {
     match dtype {
         DType::F16 => {
+            let x = if saturate { within(a, dtype, x) } else { x };
             let pattern = a.convert(Convert::F32ToF16, x);
-            let y = a.convert(Convert::F16ToF32, pattern);
-            if saturate { clamp_finite(a, 65504.0, x, y) } else { y }
+            a.convert(Convert::F16ToF32, pattern)
         }
         DType::BF16 => {
+            let x = if saturate { within(a, dtype, x) } else { x };
             let pattern = to_bf16(a, x);
-            let y = shift_left(a, pattern, 16);
-            if saturate { clamp_finite(a, f32::from_bits(0x7F7F_0000), x, y) } else { y }
+            shift_left(a, pattern, 16)
         }
         DType::F8E8M0 => {
             let code = to_e8m0(a, saturate, rounding, x);
@@ -231,16 +231,20 @@ fn round_mantissa<A: Arith>(a: &mut A, x: A::Value, bits: u32) -> A::Value {
     a.int2(IntOp::Add, Int::U32, sum, odd)
 }
 
-/// What became infinite by rounding is the largest value instead.
-fn clamp_finite<A: Arith>(a: &mut A, largest: f32, x: A::Value, y: A::Value) -> A::Value {
-    let infinity = a.f32(f32::INFINITY);
-    let sizes = [x, y].map(|v| a.abs(F, v));
-    let finite = a.fcmp(Relation::Lt, F, sizes[0], infinity);
-    let lost = a.fcmp(Relation::Eq, F, sizes[1], infinity);
-    let over = a.and(Width::Pred, finite, lost);
-    let largest = a.f32(largest);
+/// An f32 that a 16-bit float rounds to no infinity unless it is one: finite values beyond the largest are that, NaN stays.
+pub fn within<A: Arith>(a: &mut A, dtype: DType, x: A::Value) -> A::Value {
+    let largest = match dtype {
+        DType::F16 => 65504.0,
+        DType::BF16 => f32::from_bits(0x7F7F_0000),
+        _ => return x,
+    };
+    let (largest, infinity) = (a.f32(largest), a.f32(f32::INFINITY));
+    let size = a.abs(F, x);
+    let beyond = a.fcmp(Relation::Gt, F, size, largest);
+    let finite = a.fcmp(Relation::Lt, F, size, infinity);
+    let over = a.and(Width::Pred, beyond, finite);
     let end = a.copysign(F, largest, x);
-    a.select(W, over, end, y)
+    a.select(W, over, end, x)
 }
 
 fn round_small<A: Arith>(a: &mut A, format: &Small, saturate: bool, x: A::Value) -> A::Value {

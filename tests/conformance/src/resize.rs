@@ -16,8 +16,6 @@ pub struct Resize<'a> {
     pub shapes: &'a [(i64, i64)],
     /// Extents of average pools.
     pub pools: &'a [(i64, i64)],
-    /// The element of weights that repeat one.
-    pub repeated: Option<f32>,
 }
 
 /// A size, or what takes its place.
@@ -47,13 +45,6 @@ impl Resize<'_> {
         for attribute in pools.flat_map(|n| &mut n.attribute) {
             if attribute.name.as_deref() == Some("kernel_shape") {
                 attribute.ints.iter_mut().for_each(|extent| *extent = other(self.pools, *extent));
-            }
-        }
-        let repeated = graph.node.iter_mut().filter(|n| n.op_type.as_deref() == Some("ConstantOfShape"));
-        for tensor in repeated.flat_map(|n| &mut n.attribute).filter_map(|a| a.t.as_mut()) {
-            if let (Some(value), Some(1)) = (self.repeated, tensor.data_type) {
-                tensor.float_data.clear();
-                tensor.raw_data = Some(value.to_le_bytes().to_vec().into());
             }
         }
         // What the file says of outputs need not hold any more.

@@ -206,6 +206,7 @@ pub fn emit(
         dtype: graph::dtype::DType::F32,
         unpacked: true,
         constant: false,
+        saturate: false,
     };
     let storage = vec![none; rows.kept.len()];
     for flat in &rows.stages {

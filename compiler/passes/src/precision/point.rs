@@ -9,6 +9,7 @@ use graph::graph::ValueId;
 use graph::node::{Compute, Extent, Node};
 use graph::scalar::Scalar;
 
+use super::bounds;
 use super::choose::Choice;
 use crate::algebra::arena::reached;
 use crate::rewrite::Site;
@@ -87,8 +88,8 @@ impl Rebuilt<'_> {
         self.exprs.add(expr, Leaves { operands: &self.dtypes, accs: &self.accs })
     }
 
-    fn cast(&mut self, to: DType, value: ExprId) -> Result<ExprId, ExprError> {
-        self.add(Expr::Cast { to, saturate: false, rounding: Rounding::Nearest, value })
+    fn cast(&mut self, to: DType, saturate: bool, value: ExprId) -> Result<ExprId, ExprError> {
+        self.add(Expr::Cast { to, saturate, rounding: Rounding::Nearest, value })
     }
 
     /// The expression in its own dtype.
@@ -101,7 +102,7 @@ impl Rebuilt<'_> {
             let new = match expr {
                 Expr::Load { operand, .. } if self.is_narrow(*operand) => {
                     let load = self.half(id)?;
-                    self.cast(DType::F32, load)?
+                    self.cast(DType::F32, false, load)?
                 }
                 other => {
                     let copy = other.map_children(&mut |child| self.wide.get(&child).copied().unwrap_or(child));
@@ -131,7 +132,8 @@ impl Rebuilt<'_> {
             Some(Expr::Const(value)) => self.add(Expr::Const(Scalar::from_f64(self.to, value.as_f64())))?,
             _ => {
                 let value = self.wide(root)?;
-                self.cast(self.to, value)?
+                let saturate = bounds::saturates(self.to) && !bounds::fits(&self.exprs, value, self.to);
+                self.cast(self.to, saturate, value)?
             }
         };
         self.half.insert(root, new);

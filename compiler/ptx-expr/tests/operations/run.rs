@@ -15,7 +15,7 @@ use graph::tensor::Tensor;
 use nest::index::IndexSpace;
 use nest::layout::Access;
 use ptx::{Entry, Module, ParamRole, Reg, Sm, Type};
-use ptx_expr::memory::{self, Memory};
+use ptx_expr::memory::{self, Memory, Rounds};
 use ptx_expr::{Emitter, Error, Host, Leaves, Load, Machine, MathsMode, Options, Value, Whole, from_memory, to_memory};
 
 use crate::cases::Case;
@@ -133,7 +133,15 @@ pub fn entry(case: &Case, sm: Sm) -> Entry {
         for (k, values) in values.chunks(group).enumerate() {
             let at = memory::address(&mut machine, &memory, first, case.dtype());
             let at = at.plus((k * group * case.dtype().bits() as usize / 8) as i64);
-            memory::store_at(&mut machine, &memory, at, case.dtype(), values, true).unwrap();
+            memory::store_at(
+                &mut machine,
+                &memory,
+                at,
+                case.dtype(),
+                values,
+                Rounds { canonical: true, ..Rounds::default() },
+            )
+            .unwrap();
         }
     });
     ptx::clean(ptx::legalize(b.finish(), sm))
