@@ -47,7 +47,7 @@ pub struct Options {
     pub rounds: usize,
     /// Merge contractions of one operand with constant weights (Q, K, V). The parts become views of one result.
     pub merge_contractions: bool,
-    /// Keep what the CPU has kernels for and GPUs do not: planar transposed convolutions, and convolutions with few outputs.
+    /// Keep what the CPU has kernels for and GPUs do not: transposed convolutions of one group over up to three dims, and convolutions with few outputs.
     pub cpu_kernels: bool,
     /// What products are formed in, and intermediate values stored in.
     pub precision: Precision,

@@ -76,7 +76,7 @@ fn rule(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
         return Ok(None);
     }
     let conv = ConvTranspose::from_attrs(&region.attrs)?;
-    if site.ctx.options.cpu_kernels && conv.groups == 1 && conv.window.strides.len() == 2 {
+    if site.ctx.options.cpu_kernels && conv.groups == 1 && conv.window.strides.len() <= 3 {
         return Ok(None);
     }
     let (Some(x), Some(y)) = (site.tensor(*data), site.tensor(*result)) else { return Ok(None) };

@@ -41,7 +41,8 @@ fn check(case: Case) {
     let (x, w) = (noise(2 * ic * volume(input), 3), noise(ic * oc * volume(kernel), 4));
     let want = reference(case, &x, &w);
     let (in_blocks, out_blocks) = (ic.div_ceil(BLOCK), oc.div_ceil(BLOCK));
-    let shape = ConvShape { batch: 2, in_blocks, out_blocks, groups: 1, input, output, kernel, strides, dilations, pads };
+    let shape =
+        ConvShape { batch: 2, in_blocks, out_blocks, groups: 1, input, output, kernel, strides, dilations, pads };
     let (from, to, taps) = (volume(input), volume(output), volume(kernel));
     let mut blocked = vec![0.0; 2 * in_blocks * from * BLOCK];
     for (at, value) in x.iter().enumerate() {
@@ -120,7 +121,8 @@ fn wrong_sizes_are_refused() {
         pads,
     };
     let (x, w) = ([0.0; 128], [0.0; 1024]);
-    let mut refused = |conv: &ConvShape| conv_transpose(Isa::detect(), conv, &conv.whole(), &x, &w, &mut never).is_err();
+    let mut refused =
+        |conv: &ConvShape| conv_transpose(Isa::detect(), conv, &conv.whole(), &x, &w, &mut never).is_err();
     assert!(refused(&ConvShape { groups: 2, ..good }));
     assert!(refused(&ConvShape { strides: [1, 1, 0], ..good }));
     assert!(refused(&ConvShape { batch: 2, ..good }));

@@ -159,9 +159,37 @@ fn upsampling() -> Result<Model, BuildError> {
     Ok(b.finish())
 }
 
+/// A transposed convolution without a bias next to what it is concatenated with, as in a U-Net.
+fn skip() -> Result<Model, BuildError> {
+    let mut b = Builder::new("skip");
+    let x = b.input("x", Type::tensor(DType::F32, [1, 8, 4, 6].map(Dim::constant)));
+    let early = conv(&mut b, x, tensor(&[8, 8, 3, 3], 31), 1)?;
+    let early = relu(&mut b, early)?;
+    let none = vec![Dim::constant(0); 2];
+    let window = Window {
+        strides: vec![2, 2],
+        dilations: vec![1, 1],
+        pads_begin: none.clone(),
+        pads_end: none.clone(),
+        output: [2, 3].map(Dim::constant).to_vec(),
+    };
+    let pool = Pool { mode: Mode::Max { indices: false }, kernel: vec![2, 2], window: window.clone() };
+    let low = b.pool(&pool, early)?[0];
+    let low = conv(&mut b, low, tensor(&[8, 8, 3, 3], 32), 1)?;
+    let low = relu(&mut b, low)?;
+    let window = Window { output: [4, 6].map(Dim::constant).to_vec(), ..window };
+    let w = b.constant(tensor(&[8, 8, 2, 2], 33))?;
+    let high = b.conv_transpose(&ConvTranspose { window, groups: 1, acc: DType::F32, maths: Maths::Exact }, low, w)?;
+    let both = b.concat(&[high, early], 1)?;
+    let y = conv(&mut b, both, tensor(&[8, 16, 3, 3], 34), 1)?;
+    b.output(y);
+    Ok(b.finish())
+}
+
 #[test]
 fn transposed_convolutions() {
     everywhere(&upsampling().unwrap(), &tensor(&[1, 8, 3, 5], 23));
+    everywhere(&skip().unwrap(), &tensor(&[1, 8, 4, 6], 35));
 }
 
 /// An image of two channels from sixteen, of any height, so that it may be a large one.

@@ -151,8 +151,8 @@ mod tests {
         let found = found[0].as_tensor().unwrap();
         let (in_blocks, of_group) = ((per_group * groups.merged + 15) / 16, outputs / groups.count);
         let mut at = 0;
-        for (block, tap, in_block) in (0..(outputs + 15) / 16)
-            .flat_map(|b| (0..2).flat_map(move |t| (0..in_blocks).map(move |i| (b, t, i))))
+        for (block, tap, in_block) in
+            (0..(outputs + 15) / 16).flat_map(|b| (0..2).flat_map(move |t| (0..in_blocks).map(move |i| (b, t, i))))
         {
             for (i, o) in (0..16).flat_map(|i| (0..16).map(move |o| (in_block * 16 + i, block * 16 + o))) {
                 // The group of each within the groups that became one.

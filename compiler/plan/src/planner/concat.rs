@@ -291,7 +291,9 @@ fn sources(value: ValueId, groups: &[Built], makers: &BTreeMap<ValueId, usize>) 
     let mut out = vec![value];
     while let Some(fused) = out.last().and_then(|v| groups.get(*makers.get(v)?)?.fused.as_ref()) {
         let ([one], [only]) = (&fused.outs[..], &fused.operands[..]) else { break };
-        if !matches!(fused.exprs.get(*one), Some(Expr::Load { .. })) || !fused.reduce.is_empty() {
+        // A claim's epilogue that changes nothing reads what it stores.
+        let own = out.contains(&only.value);
+        if own || !matches!(fused.exprs.get(*one), Some(Expr::Load { .. })) || !fused.reduce.is_empty() {
             break;
         }
         out.push(only.value);
