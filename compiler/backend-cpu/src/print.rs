@@ -16,4 +16,5 @@ mod types;
 
 pub use function::{Function, TileMap, print_epilogue, print_kernel};
 pub use slab::slab_dims;
+pub(crate) use stage::lanes_dim;
 pub use types::{storage_type, working_type};

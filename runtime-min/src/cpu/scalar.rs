@@ -75,6 +75,62 @@ pub fn lanes_mut<T>(y: &mut [T], at: i64) -> Result<&mut [T; BLOCK], KernelError
     y.get_mut(at..).and_then(|rest| rest.first_chunk_mut()).ok_or(what)
 }
 
+/// Sixteen elements, `step` apart from a position on, of which those of the lanes from `from` to `to` are read; the others are
+/// those of `or`, as is what lies outside the slice.
+#[inline(always)]
+pub fn gather<T: Copy>(x: &[T], at: i64, step: i64, (from, to): (i64, i64), or: [T; BLOCK]) -> [T; BLOCK] {
+    if from >= to {
+        return or;
+    }
+    let whole = step == 1 && from <= 0 && to >= BLOCK as i64;
+    match usize::try_from(at).ok().and_then(|at| x.get(at..)).and_then(|rest| rest.first_chunk()) {
+        Some(values) if whole => *values,
+        _ => gather_some(x, at, step, (from, to), or),
+    }
+}
+
+/// [`gather`] where not all lanes lie side by side; out of line, as nests have many of them.
+#[inline(never)]
+fn gather_some<T: Copy>(x: &[T], at: i64, step: i64, (from, to): (i64, i64), mut out: [T; BLOCK]) -> [T; BLOCK] {
+    let (from, to) = (from.max(0), to.min(BLOCK as i64));
+    let first = usize::try_from(at.wrapping_add(step.wrapping_mul(from))).ok().and_then(|first| x.get(first..));
+    let slots = out.iter_mut().take(count(to)).skip(count(from));
+    match (usize::try_from(step), first) {
+        (Ok(step), Some(rest)) if step > 0 => {
+            slots.zip(rest.iter().step_by(step)).for_each(|(slot, value)| *slot = *value);
+        }
+        _ => {
+            for (lane, slot) in (from..).zip(slots) {
+                let place = usize::try_from(at.wrapping_add(step.wrapping_mul(lane))).ok();
+                *slot = place.and_then(|place| x.get(place)).copied().unwrap_or(*slot);
+            }
+        }
+    }
+    out
+}
+
+/// Writes the first `count` of sixteen elements to a position.
+#[inline(always)]
+pub fn put<T: Copy>(y: &mut [T], at: i64, values: &[T; BLOCK], count: i64) -> Result<(), KernelError> {
+    if count >= BLOCK as i64 {
+        *lanes_mut(y, at)? = *values;
+        return Ok(());
+    }
+    row_mut(y, at, count)?.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);
+    Ok(())
+}
+
+/// Writes a block of sixteen elements to a position; from `count` on it is padding, which is zero.
+#[inline(always)]
+pub fn put_block<T: Copy + Default>(y: &mut [T], at: i64, values: &[T; BLOCK], count: i64) -> Result<(), KernelError> {
+    let block = lanes_mut(y, at)?;
+    *block = *values;
+    if count < BLOCK as i64 {
+        block.iter_mut().skip(self::count(count)).for_each(|slot| *slot = T::default());
+    }
+    Ok(())
+}
+
 macro_rules! floats {
     ($($ty:ty, $min:ident, $max:ident, $sign:ident;)*) => {
         $(
@@ -376,6 +432,36 @@ mod tests {
         assert_eq!(row(&x, 1, 2), Ok(&x[1..]));
         assert!(row(&x, 2, 2).is_err() && row(&x, -1, 1).is_err());
         assert_eq!((load(&x, 2), load(&x, 3), load(&x, -1)), (3, 0, 0));
+    }
+
+    #[test]
+    fn lanes_are_gathered_within_their_bounds() {
+        let x: Vec<i64> = (0..60).collect();
+        let none = [-1; BLOCK];
+        let check = |at, step, bounds, expected: &dyn Fn(i64) -> i64| {
+            let found = gather(&x, at, step, bounds, none);
+            assert_eq!(found, core::array::from_fn(|lane| expected(lane as i64)), "{at} {step} {bounds:?}");
+        };
+        check(3, 1, (0, 16), &|lane| 3 + lane);
+        check(-4, 1, (4, 99), &|lane| if lane < 4 { -1 } else { lane - 4 });
+        check(50, 1, (-9, 16), &|lane| if lane < 10 { 50 + lane } else { -1 });
+        check(1, 3, (2, 5), &|lane| if (2..5).contains(&lane) { 1 + 3 * lane } else { -1 });
+        check(20, -2, (0, 16), &|lane| if lane <= 10 { 20 - 2 * lane } else { -1 });
+        check(7, 0, (0, 3), &|lane| if lane < 3 { 7 } else { -1 });
+        check(0, 1, (5, 5), &|_| -1);
+    }
+
+    #[test]
+    fn blocks_are_stored_with_their_padding() {
+        let values = core::array::from_fn(|lane| lane as i32 + 1);
+        let mut y = [-1; 20];
+        assert_eq!(put_block(&mut y, 2, &values, 3), Ok(()));
+        assert_eq!(y[..6], [-1, -1, 1, 2, 3, 0]);
+        assert_eq!((y[17], y[18]), (0, -1));
+        assert_eq!(put(&mut y, 17, &values, 3), Ok(()));
+        assert_eq!(y[16..], [0, 1, 2, 3]);
+        assert!(put(&mut y, 18, &values, 3).is_err() && put_block(&mut y, 5, &values, 1).is_err());
+        assert_eq!((put(&mut y, 4, &values, 16), y[19]), (Ok(()), 16));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use quote::{format_ident, quote};
 use super::CallSite;
 use crate::claim::BLOCK;
 use crate::error::PrintError;
-use crate::print::slab_dims;
+use crate::print::{lanes_dim, slab_dims};
 
 /// Operations of an element of the result, about, beside those of its reductions.
 const PER_ELEMENT: i64 = 16;
@@ -42,7 +42,8 @@ pub(super) fn call(
         }));
     }
     let names: Vec<Ident> = (0..reads.len()).map(|k| format_ident!("x{k}")).collect();
-    let axes = (0..view.shape.len()).map(|d| axis(site, view, d, dims.contains(&d)));
+    let lanes = lanes_dim(kernel);
+    let axes = (0..view.shape.len()).map(|d| axis(site, view, d, dims.contains(&d), lanes == Some(d)));
     let axes = axes.collect::<Result<Vec<_>, _>>()?;
     let offset = (site.size)(&view.access.offset);
     let work = factors.iter().map(|factor| match factor {
@@ -90,8 +91,8 @@ fn factors(site: &CallSite<'_>, kernel: &Kernel, view: &View) -> Vec<Factor> {
     out
 }
 
-/// The axis of a dim of the result.
-fn axis(site: &CallSite<'_>, view: &View, d: usize, cut: bool) -> Result<TokenStream, PrintError> {
+/// The axis of a dim of the result; one that runs in lanes is cut between blocks.
+fn axis(site: &CallSite<'_>, view: &View, d: usize, cut: bool, lanes: bool) -> Result<TokenStream, PrintError> {
     let missing = PrintError::Malformed("no such dim");
     let extent = view.shape.get(d).map(site.size).ok_or(missing.clone())?;
     let stride = view.access.strides.get(d).map(site.size).ok_or(missing)?;
@@ -101,8 +102,9 @@ fn axis(site: &CallSite<'_>, view: &View, d: usize, cut: bool) -> Result<TokenSt
     } else {
         quote!(runtime::crew::Role::X)
     };
-    Ok(if view.access.block.is_some_and(|b| b.dim == d) {
-        quote!(runtime::crew::Axis { role: #role, ..runtime::crew::Axis::channels(1, #extent, #stride, true) })
+    let blocked = view.access.block.is_some_and(|b| b.dim == d);
+    Ok(if blocked || (cut && lanes) {
+        quote!(runtime::crew::Axis { role: #role, ..runtime::crew::Axis::channels(1, #extent, #stride, #blocked) })
     } else {
         quote!(runtime::crew::Axis::dim(#role, 1, 1, #extent, #stride))
     })

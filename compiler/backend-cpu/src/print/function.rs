@@ -10,7 +10,7 @@ use quote::{format_ident, quote};
 use crate::error::PrintError;
 use crate::print::primitive;
 use crate::print::slab::slab_dims;
-use crate::print::stage::{Sink, Source, StagePrinter, StageSpec, TileLoop, entries, slice_type};
+use crate::print::stage::{Lanes, Sink, Source, StagePrinter, StageSpec, TileLoop, entries, slice_type};
 
 /// A printed function.
 #[derive(Clone, Debug)]
@@ -195,6 +195,7 @@ fn nest_body(kernel: &Kernel, nest: &Nest) -> Result<TokenStream, PrintError> {
             given: given.clone(),
             tile: None,
             slab: slab && nest.stages.len() == 1,
+            lanes: if nest.stages.len() == 1 { Lanes::of(kernel, nest.outer.len(), stage) } else { None },
         };
         let mut sinks = Vec::new();
         let mut names = Vec::new();
@@ -337,6 +338,7 @@ pub fn print_epilogue(
             given: given.clone(),
             tile: Some(tile),
             slab: false,
+            lanes: None,
         };
         let tokens = StagePrinter::new(&spec, kernel.params, &extents).print(&sinks)?;
         let count = count.unwrap_or_else(|| quote!(16));

@@ -80,6 +80,7 @@ pub(super) fn scatter(
         given: BTreeMap::new(),
         tile: None,
         slab: false,
+        lanes: None,
     };
     let mut values = scatter.index.clone();
     values.push(scatter.value);

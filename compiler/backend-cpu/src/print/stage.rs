@@ -3,6 +3,9 @@
 //! Levels: 0 is the block around the loops, level `k` the body of the `k`-th loop. Parallel loops come first, in the memory
 //! order of the first result; a dim that is blocked there becomes two loops, the inner one innermost. Then the reductions.
 
+mod accumulate;
+mod lanes;
+
 use std::collections::BTreeMap;
 
 use graph::dim::{Dim, SymId};
@@ -14,6 +17,11 @@ use nest::kernel::Port;
 use nest::layout::Block;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
+
+use accumulate::{Accumulator, accumulator};
+use lanes::Lane;
+pub(super) use lanes::Lanes;
+pub(crate) use lanes::lanes_dim;
 
 use crate::error::PrintError;
 use crate::print::address::{SizePrinter, integer};
@@ -56,6 +64,8 @@ pub(super) struct StageSpec<'a> {
     pub tile: Option<TileLoop>,
     /// Whether the parallel loops but the innermost run over a slab's entries.
     pub slab: bool,
+    /// The dim whose blocks of 16 entries are computed as a whole, innermost of all loops.
+    pub lanes: Option<Lanes>,
 }
 
 /// A sink: what happens with the values at one point.
@@ -98,6 +108,7 @@ pub(super) struct StagePrinter<'a> {
     rows: usize,
     /// Whether all loops are there, so that the innermost is known.
     complete: bool,
+    lane: Option<Lane>,
 }
 
 impl<'a> StagePrinter<'a> {
@@ -128,6 +139,7 @@ impl<'a> StagePrinter<'a> {
             behind: TokenStream::new(),
             rows: 0,
             complete: false,
+            lane: None,
         };
         printer.make_loops();
         printer
@@ -136,6 +148,7 @@ impl<'a> StagePrinter<'a> {
     fn make_loops(&mut self) {
         let spec = self.spec;
         let block = spec.block.filter(|b| b.dim < spec.parallel.len() && !spec.given.contains_key(&b.dim));
+        let block = spec.lanes.as_ref().map_or(block, |lanes| Some(lanes.block));
         self.index = vec![Dim::constant(0); spec.parallel.len()];
         for (d, extent) in spec.parallel.iter().enumerate() {
             if let Some(given) = spec.given.get(&d) {
@@ -154,7 +167,9 @@ impl<'a> StagePrinter<'a> {
                 None => self.index[d] = self.add_dim_loop(&format!("i{d}"), extent, d),
             }
         }
-        if let Some(b) = block
+        if let Some(lanes) = &spec.lanes {
+            self.make_lane(lanes);
+        } else if let Some(b) = block
             && let Some(extent) = spec.parallel.get(b.dim)
         {
             let factor = Dim::constant(b.factor);
@@ -225,7 +240,8 @@ impl<'a> StagePrinter<'a> {
             reduce_extents.push(extent.clone());
         }
         // Extents that depend on the index are printed before their loop exists.
-        self.before = vec![TokenStream::new(); self.loops.len() + reduce_extents.len() + 1];
+        let lane = usize::from(self.lane.is_some());
+        self.before = vec![TokenStream::new(); self.loops.len() + reduce_extents.len() + lane + 1];
         for (r, extent) in reduce_extents.iter().enumerate() {
             let tokens = match extent.size {
                 Some(size) => {
@@ -239,32 +255,49 @@ impl<'a> StagePrinter<'a> {
             let var = self.add_loop_tokens(&format!("r{r}"), tokens, constant);
             self.index.push(var);
         }
+        self.add_lane_loop();
         let deepest = self.loops.len();
         self.complete = true;
         for (k, acc) in self.spec.accs.iter().enumerate() {
             let name = format_ident!("acc{k}");
+            let place = self.lane_place(&name).unwrap_or_else(|| quote!(#name));
             let value = self.term(acc)?;
-            let (init, update, finish) = accumulate(acc, self.spec.exprs.dtype(acc.value), &name, &value)?;
-            self.before[self.parallel_loops].extend(init);
-            let update = match acc.combiner {
+            let Accumulator { more, ty, start, step, end } =
+                accumulator(acc, self.spec.exprs.dtype(acc.value), &name, &place, &value)?;
+            let declared = match self.lane {
+                Some(_) => {
+                    let lanes = Lane::accumulators(&name);
+                    quote!(let mut #lanes: [#ty; 16] = [#start; 16];)
+                }
+                None => quote!(let mut #name: #ty = #start;),
+            };
+            self.before[self.parallel_loops].extend(quote!(#declared #more));
+            let step = match acc.combiner {
                 Combiner::ArgMax { .. } | Combiner::ArgMin { .. } => {
                     let position = self.reduce_position();
-                    quote!({ let position: i64 = #position; #update })
+                    quote!({ let position: i64 = #position; #step })
                 }
-                _ => update,
+                _ => step,
             };
-            self.before[deepest].extend(update);
-            self.after.extend(finish);
+            self.before[deepest].extend(step);
+            let working = working_type(acc.dtype);
+            if self.lane.is_some() || end.to_string() != name.to_string() {
+                self.after.extend(quote!(let #name: #working = #end;));
+            }
+        }
+        let has_reduce = !self.spec.reduce.is_empty() || !self.spec.accs.is_empty();
+        if has_reduce {
+            self.leave_reduction();
         }
         let mut stores = TokenStream::new();
         for sink in sinks {
             stores.extend(self.sink(sink)?);
         }
-        let has_reduce = deepest > self.parallel_loops;
-        if has_reduce || !self.spec.accs.is_empty() {
+        if has_reduce {
             self.after.extend(stores);
+            self.close_lanes();
         } else {
-            let level = self.parallel_loops;
+            let level = deepest;
             self.before[level].extend(stores);
         }
         Ok(self.nest())
@@ -496,6 +529,9 @@ impl<'a> StagePrinter<'a> {
             at.push(self.polynomial(*i)?);
         }
         let address = port.access.address(&at, &self.symbols);
+        if let Some(tokens) = self.lane_load(id, (name, port), &address, &at, or)? {
+            return Ok(tokens);
+        }
         let mut level = self.dim_level(&address);
         let mut condition = Vec::new();
         let otherwise = match or {
@@ -550,7 +586,7 @@ impl<'a> StagePrinter<'a> {
         start: Option<&TokenStream>,
         mutable: bool,
     ) -> Option<(Ident, Ident)> {
-        let innermost = self.innermost.filter(|_| self.complete)?;
+        let innermost = self.innermost.filter(|_| self.complete && self.lane.is_none())?;
         let depth = self.loops.len();
         let base = address - &Dim::symbol(innermost);
         if self.dim_level(&base) >= depth {
@@ -592,6 +628,9 @@ impl<'a> StagePrinter<'a> {
                     at.push(self.polynomial(*i)?);
                 }
                 let address = port.access.address(&at, &self.symbols);
+                if let Some(tokens) = self.lane_store((name, port), &address, start.as_ref(), &tokens) {
+                    return Ok(tokens);
+                }
                 let reduces = !self.spec.reduce.is_empty();
                 let whole = port.dtype.bits() >= 8 && port.dtype != DType::Str;
                 if whole && !reduces {
@@ -648,68 +687,6 @@ pub(super) fn store(name: &Ident, dtype: DType, at: &TokenStream, value: TokenSt
             quote!(scalar::store(&mut *#name, #at, #stored);)
         }
     }
-}
-
-/// Start, step and end of an accumulator. Sums and products of 32-bit and narrower floats run in f64, in order.
-fn accumulate(
-    acc: &Acc,
-    from: DType,
-    name: &Ident,
-    value: &TokenStream,
-) -> Result<(TokenStream, TokenStream, TokenStream), PrintError> {
-    let neutral = literal(acc.combiner.neutral(acc.dtype));
-    let ty = working_type(acc.dtype);
-    let plain = |update: TokenStream| (quote!(let mut #name: #ty = #neutral;), update, TokenStream::new());
-    Ok(match acc.combiner {
-        Combiner::Sum | Combiner::Prod if acc.dtype.is_float() => {
-            let (start, op) = match acc.combiner {
-                Combiner::Sum => (quote!(0.0f64), quote!(+=)),
-                _ => (quote!(1.0f64), quote!(*=)),
-            };
-            let end = rounded(acc.dtype, quote!((#name as #ty)));
-            (quote!(let mut #name: f64 = #start;), quote!(#name #op (#value) as f64;), quote!(let #name: #ty = #end;))
-        }
-        Combiner::Sum => {
-            let next = rounded(acc.dtype, quote!(#name.wrapping_add(#value)));
-            plain(quote!(#name = #next;))
-        }
-        Combiner::Prod => {
-            let next = rounded(acc.dtype, quote!(#name.wrapping_mul(#value)));
-            plain(quote!(#name = #next;))
-        }
-        Combiner::Max | Combiner::Min => {
-            let op = if acc.combiner == Combiner::Max { BinOp::Max } else { BinOp::Min };
-            let next = match acc.dtype.class() {
-                Class::Bool if op == BinOp::Max => quote!(#name | (#value)),
-                Class::Bool => quote!(#name & (#value)),
-                _ => binary(op, acc.dtype, &quote!(#name), value)?,
-            };
-            plain(quote!(#name = #next;))
-        }
-        Combiner::Any => plain(quote!(#name |= #value;)),
-        Combiner::All => plain(quote!(#name &= #value;)),
-        Combiner::ArgMax { last } | Combiner::ArgMin { last } => {
-            let max = matches!(acc.combiner, Combiner::ArgMax { .. });
-            let best = format_ident!("{name}_best");
-            let from_ty = working_type(from);
-            let better = match (max, from.is_float()) {
-                (true, true) => quote!(scalar::is_above(v, b)),
-                (false, true) => quote!(scalar::is_below(v, b)),
-                (true, false) => quote!(v > b),
-                (false, false) => quote!(v < b),
-            };
-            let ties = if last { quote!(|| scalar::same(v, b)) } else { TokenStream::new() };
-            (
-                quote!(let mut #name: i64 = 0; let mut #best: Option<#from_ty> = None;),
-                quote! {
-                    let v = #value;
-                    let wins = match #best { None => true, Some(b) => #better #ties };
-                    if wins { #best = Some(v); #name = position; }
-                },
-                TokenStream::new(),
-            )
-        }
-    })
 }
 
 /// Type of a slice parameter.
