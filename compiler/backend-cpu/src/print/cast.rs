@@ -31,6 +31,8 @@ pub(super) fn cast(
         (Class::Bool, Class::Float) => rounded(to, quote!((u8::from(#a) as #ty))),
         (Class::Bool, _) => quote!((u8::from(#a) as #ty)),
         (_, Class::Float) => return Ok(to_float(from, to, saturate, rounding, a)),
+        // `as` saturates from floats, to zero from NaN.
+        (Class::Float, _) if saturate && to.bits() >= 8 => quote!(((#a) as #ty)),
         (Class::Float, _) if saturate => saturating(to, quote!(#a)),
         (Class::Float, _) => rounded(to, quote!((math::wrap_to_i64((#a) as f64) as #ty))),
         (_, _) if saturate => saturating(to, quote!(#a)),
@@ -58,7 +60,7 @@ fn to_float(from: DType, to: DType, saturate: bool, rounding: Rounding, a: &Toke
     }
 }
 
-/// `as` saturates from floats; narrower targets than the working type are clamped first.
+/// A value clamped to what the dtype holds.
 fn saturating(to: DType, value: TokenStream) -> TokenStream {
     let ty = working_type(to);
     match to {
