@@ -2,7 +2,7 @@
 //!
 //! Before: anything. After: a node whose operands are constants is a constant, if that takes at most
 //! [`Options::fold_bytes`](crate::Options::fold_bytes) more than the operands that nothing else reads (weights that are only
-//! moved or scaled always fold) and the work is bounded. An integer tensor whose elements are known is a constant, or where symbols occur one Compute of sizes that reads
+//! moved or scaled always fold, and so do weights in eight bits that are made floats) and the work is bounded. An integer tensor whose elements are known is a constant, or where symbols occur one Compute of sizes that reads
 //! nothing, so that no arithmetic on shapes is left to run. First of a round: every other pass looks for constants.
 //!
 //! ```text
@@ -141,6 +141,9 @@ fn evaluated(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
         }
         operands.push(Datum::Tensor(tensor));
     }
+    if is_from_eight_bits(site, node) {
+        given = given.saturating_mul(4);
+    }
     if bytes > given.saturating_add(site.ctx.options.fold_bytes) {
         return Ok(None);
     }
@@ -154,6 +157,20 @@ fn evaluated(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
         .collect();
     let Some(tensors) = tensors else { return Ok(None) };
     tensors.into_iter().map(|t| site.b.constant(t)).collect::<Result<Vec<_>, _>>().map(Some)
+}
+
+/// Whether a node widens weights in eight bits: kernels of products take weights that are constants, so the wide ones have to be
+/// there when the model is compiled, whatever they take.
+fn is_from_eight_bits(site: &Site<'_>, node: &Node) -> bool {
+    let (Some(from), [result]) = (node.operands.first().and_then(|x| site.tensor(*x)), &node.results[..]) else {
+        return false;
+    };
+    let widens = match &node.op {
+        Op::Region(region) => region.kind.name == "dequantize",
+        Op::Compute(compute) => compute.reduce.is_empty(),
+        _ => false,
+    };
+    widens && from.dtype.bits() == 8 && site.tensor(*result).is_some_and(|to| to.shape == from.shape)
 }
 
 /// Elements that a node computes or accumulates; `None` if only running it tells.
@@ -170,5 +187,37 @@ fn work(op: &Op) -> Option<i64> {
         Op::Region(r) => body(&r.body),
         Op::Const(_) | Op::Sort(_) | Op::Compact(_) | Op::Prefix(_) | Op::Bind | Op::Host(_) => Some(1),
         Op::Loop(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use graph::builder::Builder;
+    use graph::dtype::DType;
+    use graph::region::dequantize::Dequantize;
+
+    use super::*;
+    use crate::{Options, run_pipeline};
+
+    /// Whether sixteen weights become floats where folding may add 16 bytes.
+    fn check(dtype: DType, folds: bool) {
+        let mut b = Builder::new("test");
+        let elements: Vec<Scalar> = (0..16).map(|v| Scalar::from_i64(dtype, v)).collect();
+        let x = b.constant(Tensor::from_scalars(dtype, vec![2, 8], &elements).unwrap()).unwrap();
+        let scale = b.constant(Tensor::from_f32s(&[0.5]).reshaped(Vec::new()).unwrap()).unwrap();
+        let dequantize = Dequantize { to: DType::F32, axis: 0, block: 0 };
+        let y = b.dequantize(dequantize, x, scale, None).unwrap();
+        b.output(y);
+        let mut model = b.finish();
+        run_pipeline(&mut model, &Options { fold_bytes: 16, ..Options::default() }).unwrap();
+        let left = model.graph.nodes.iter().filter(|n| matches!(n.op, Op::Region(_))).count();
+        assert_eq!(left, usize::from(!folds), "{dtype:?}");
+    }
+
+    #[test]
+    fn weights_in_eight_bits_become_floats() {
+        check(DType::I8, true);
+        check(DType::U8, true);
+        check(DType::I16, false);
     }
 }

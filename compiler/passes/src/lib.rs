@@ -18,6 +18,7 @@ mod error;
 mod facts;
 mod fold;
 mod fold_affine;
+mod integer_products;
 mod liveness;
 mod map;
 mod merge_binds;

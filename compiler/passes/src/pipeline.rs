@@ -7,8 +7,9 @@ use graph::verify;
 use crate::PassError;
 use crate::precision::{self, Precision};
 use crate::{
-    algebra, cse, dce, fold, fold_affine, merge_binds, merge_contractions, no_op, pointwise_first, recognise_attention,
-    recognise_norm, recognise_softmax, relabel, scale_out, split_taps, transposed, unit_views, views,
+    algebra, cse, dce, fold, fold_affine, integer_products, merge_binds, merge_contractions, no_op, pointwise_first,
+    recognise_attention, recognise_norm, recognise_softmax, relabel, scale_out, split_taps, transposed, unit_views,
+    views,
 };
 
 /// One step of the pipeline.
@@ -123,7 +124,8 @@ pub const PIPELINE: &[Pass] = &[
 ];
 
 /// Passes that run once, in order, when the rounds have settled.
-pub const AFTERWARDS: &[Pass] = &[recognise_attention::PASS, transposed::PASS, split_taps::PASS, precision::PASS];
+pub const AFTERWARDS: &[Pass] =
+    &[recognise_attention::PASS, transposed::PASS, split_taps::PASS, precision::PASS, integer_products::PASS];
 
 /// Runs the pipeline until a round changes nothing, then the passes that run once, and the pipeline again; or up to
 /// [`Options::stop_after`]. The model is verified at the end.
