@@ -225,24 +225,36 @@ fn mask_of(mask: &TensorType, scores: &str, shape: &[Dim], fill: Option<f64>) ->
 const LAUNCH: f64 = 1200.0;
 const START: f64 = 1200.0;
 
-/// Nanoseconds more of a launch of warp groups: queries and keys must have arrived whole, results of teams are joined.
+/// Nanoseconds more of a launch of warp groups: queries and keys must have arrived whole, results of teams are joined. Part of it comes
+/// again with every CTA that waits for another's end.
 const GROUPS_START: f64 = 1400.0;
-/// Nanoseconds of a block of a warp group in which it waits.
+const GROUPS_NEXT: f64 = 900.0;
+/// Nanoseconds of a block of a warp group in which it waits, and in which it does what is neither product nor power.
 const GROUPS_WAIT: f64 = 100.0;
+const GROUPS_BLOCK: f64 = 40.0;
 
 /// Nanoseconds of a multiprocessor with warp groups: a group's blocks one after the other, in each of which the first product
 /// and the softmax follow each other; or what all groups ask of the tensor cores and of powers.
-fn groups_work(
-    device: &Device,
-    (step, row): (f64, f64),
-    (blocks, per_sm): (f64, f64),
-    (groups, teams): (f64, f64),
-) -> f64 {
-    let products = 64.0 * step * row / device.halves;
+fn work_of_groups(device: &Device, code: &AttentionCode, (per_sm, keys): (f64, f64)) -> f64 {
+    let AttentionVariant { queries, keys: step, stages, .. } = code.variant;
+    let threads = f64::from(code.variant.threads());
+    let (down, step) = (f64::from(queries) / 64.0, f64::from(step));
+    let teams = threads / 128.0 / down;
+    let blocks = keys / step;
+    let products = 64.0 * step * f64::from(code.depth + code.width) / device.halves;
     let powers = 64.0 * step / (device.floats * 0.1);
     let alone = (blocks / teams).ceil() * (products / 2.0 + powers + GROUPS_WAIT);
-    let together = per_sm * blocks * (groups / teams) * products.max(powers) / 0.85;
-    alone.max(together)
+    // Groups that meet at every block leave gaps.
+    let filled = match (down > 1.0, stages > 3) {
+        (true, false) => 0.75,
+        (true, true) => 0.9,
+        (false, _) => 0.85,
+    };
+    let together = per_sm * blocks * down * (products.max(powers) / filled + GROUPS_BLOCK);
+    let registers = step * 0.75 + f64::from(code.width) / 2.0 + 40.0;
+    let by_shared = f64::from(device.shared) / f64::from(shared(code) + 1024);
+    let resident = (65_536.0 / (threads * registers)).min(by_shared).floor().max(1.0);
+    alone.max(together) + ((per_sm / resident).ceil() - 1.0).max(0.0) * GROUPS_NEXT
 }
 
 /// Nanoseconds: a warp works through all keys of its queries, at most at its share of a multiprocessor's rate.
@@ -257,9 +269,7 @@ fn estimate(device: &Device, code: &AttentionCode, [heads, queries, keys]: [f64;
     let bytes = f64::from(code.input.bytes());
     let loads = ctas * keys * row * bytes / (device.l2 * (ctas / sms).min(1.0));
     if code.variant.wide {
-        let groups = (warps / 4.0, (warps * 16.0 / block).floor());
-        let work = groups_work(device, (step, row), (keys / step, per_sm), groups);
-        return LAUNCH + START + GROUPS_START + work.max(loads);
+        return LAUNCH + START + GROUPS_START + work_of_groups(device, code, (per_sm, keys)).max(loads);
     }
     // Of tensor cores a warp has a quarter, of which `mma.sync` and what stands around it use a third.
     let (rate, share, softmax) = match code.input {
@@ -271,4 +281,42 @@ fn estimate(device: &Device, code: &AttentionCode, [heads, queries, keys]: [f64;
     let powers = per_sm * block * keys * softmax / (device.floats * 0.1 * busy);
     let steps = keys / step * 250.0;
     LAUNCH + START + (products + powers).max(loads) + steps
+}
+
+#[cfg(test)]
+mod tests {
+    use graph::region::attention::Labels;
+    use ptx::Sm;
+
+    use super::*;
+
+    /// Heads, queries and keys, elements of a head; and what is cheapest.
+    fn check(sm: Sm, [heads, length, size]: [i64; 3], expected: &str) {
+        let code = AttentionCode {
+            input: Input::F16,
+            depth: size as u32,
+            width: size as u32,
+            labels: Labels::parse("hsd,htd,hte->hse").unwrap(),
+            chunk: 16,
+            scale: 0.125,
+            mask: None,
+            causal: false,
+            zero_empty: false,
+            vector: 8,
+            variant: plain::VARIANTS[0],
+        };
+        let sizes = [heads, length, length, 0].map(Dim::constant);
+        let (cheapest, _) = tuned::by_cost(&code, &Device::of(sm), &Symbols::default(), &sizes).next().unwrap();
+        assert_eq!(cheapest.variant(), expected, "{heads} heads, {length} keys of {size} on {sm}");
+    }
+
+    #[test]
+    fn long_sequences_take_warp_groups() {
+        check(Sm::Sm90a, [6, 1500, 64], "w128x128_8_4");
+        check(Sm::Sm90a, [8, 4096, 64], "w128x128_8_4");
+        check(Sm::Sm90a, [12, 512, 64], "w64x128_8_2");
+        check(Sm::Sm90a, [12, 128, 64], "16x128_1_2");
+        check(Sm::Sm90a, [192, 49, 32], "32x64_2_2");
+        check(Sm::Sm80, [6, 1500, 64], "32x128_2_2");
+    }
 }
