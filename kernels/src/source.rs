@@ -17,6 +17,9 @@ use ptx::{Builder, Fetch, Form, Op, Reg, Space, Type, Vector};
 use crate::shared::Placement;
 use crate::val::{Val, address};
 
+/// Chunks of a thread from which on copies of whole tiles stand apart from others.
+const MANY_PARTS: usize = 4;
+
 /// How chunks travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -196,13 +199,15 @@ impl Loader {
             address(b, start, term, source.element)
         };
         let pointer = b.mov(Type::U64, pointer);
+        let whole_rows = place.start == Val::Const(0)
+            && place.extent.as_const().is_some_and(|extent| extent * source.element == source.row_bytes);
         let mut parts = Vec::new();
         for (chunk, row) in chunks {
             let across = chunk.across * source.chunk;
             let (offset, bytes) = if source.crossed {
                 let outer = place.start.add(b, along).add(b, chunk.across * elements);
-                let bytes = bytes_inside(b, outer, place.extent, &source);
-                (lead.mul(b, chunk.row).add(b, across), Some(bytes))
+                let bytes = (!whole_rows).then(|| bytes_inside(b, outer, place.extent, &source));
+                (lead.mul(b, chunk.row).add(b, across), bytes)
             } else {
                 let from_start = existing(b, row, (place.start, place.extent), source.rows);
                 (from_start.mul(b, lead).add(b, across), None)
@@ -221,6 +226,40 @@ impl Loader {
             Step::Const(source.depth * source.element)
         };
         Loader { source, pointer, parts, active, step, at, depth: place.depth }
+    }
+}
+
+impl Loader {
+    /// Where that is worth a jump: whether all chunks of the thread exist whole.
+    fn whole(&self, b: &mut Builder, exists: Option<Reg>) -> Option<Reg> {
+        let (at, last) = (self.at?, self.parts.last()?.chunk.row);
+        let worth = self.source.crossed && self.source.transport == Transport::Async && self.parts.len() >= MANY_PARTS;
+        if !worth || self.parts.iter().any(|part| part.bytes.is_some()) {
+            return None;
+        }
+        let last = Val::Reg(at).add(b, last);
+        let inside = last.less(b, self.depth);
+        both(b, Some(inside), exists)
+    }
+
+    /// Begins the copies of chunks of which some may not exist, or in part.
+    fn begin_partial(&self, b: &mut Builder, slot: Val, exists: Option<Reg>) {
+        let common =
+            self.at.filter(|_| !self.source.crossed).map(|at| bytes_inside(b, at.into(), self.depth, &self.source));
+        for part in &self.parts {
+            let bytes = match (common, self.at) {
+                (Some(common), _) => Some(common),
+                (None, Some(at)) if self.source.crossed => {
+                    let row = Val::Reg(at).add(b, part.chunk.row).reg(b);
+                    let inside = b.setp(ptx::Cmp::Lt, Type::U32, row, self.depth);
+                    let bytes = part.bytes.map_or(Val::Const(self.source.chunk), Val::Reg);
+                    Some(b.selp(Type::U32, bytes, 0_u32, inside))
+                }
+                (None, _) => part.bytes,
+            };
+            let from = address(b, self.pointer, part.offset, 1);
+            send(b, &self.source, (self.active, exists), &part.chunk, (from, slot), bytes);
+        }
     }
 }
 
@@ -244,22 +283,22 @@ fn existing(b: &mut Builder, row: Val, (start, extent): (Val, Val), rows: u32) -
 
 impl Fill for Loader {
     fn begin(&mut self, b: &mut Builder, slot: Val, exists: Option<Reg>) {
-        let common =
-            self.at.filter(|_| !self.source.crossed).map(|at| bytes_inside(b, at.into(), self.depth, &self.source));
-        for part in &self.parts {
-            let bytes = match (common, self.at) {
-                (Some(common), _) => Some(common),
-                (None, Some(at)) if self.source.crossed => {
-                    let row = Val::Reg(at).add(b, part.chunk.row).reg(b);
-                    let inside = b.setp(ptx::Cmp::Lt, Type::U32, row, self.depth);
-                    let bytes = part.bytes.map_or(Val::Const(self.source.chunk), Val::Reg);
-                    Some(b.selp(Type::U32, bytes, 0_u32, inside))
-                }
-                (None, _) => part.bytes,
-            };
-            let from = address(b, self.pointer, part.offset, 1);
-            send(b, &self.source, (self.active, exists), &part.chunk, (from, slot), bytes);
-        }
+        match self.whole(b, exists) {
+            Some(whole) => b.if_else(
+                whole,
+                |b| {
+                    for part in &self.parts {
+                        let from = address(b, self.pointer, part.offset, 1);
+                        send(b, &self.source, (self.active, None), &part.chunk, (from, slot), None);
+                    }
+                },
+                |b| self.begin_partial(b, slot, exists),
+            ),
+            None => {
+                self.begin_partial(b, slot, exists);
+                ((), ())
+            }
+        };
         let step = match self.step {
             Step::Const(bytes) => u64::from(bytes).into(),
             Step::Reg(reg) => reg.into(),

@@ -5,14 +5,19 @@
 //! lane l: keys 8n + 2(l mod 4) and the next    row l / 4: registers 0, 1 of n    row l / 4 + 8: registers 2, 3
 //! ```
 //!
+//! What is subtracted from a row's scores is not always their largest: it changes when powers would become too large, seldom after the
+//! first blocks, and until then results need no scaling.
+//!
 //! A power is one multiply-add and one `ex2`: what products are multiplied by and the logarithm of e are one factor, unless
 //! a mask stands between them. Which keys take part is asked only of blocks in which some do not.
 
-use ptx::{Builder, Cmp, Ftz, Reg, Type};
+use ptx::{Builder, Cmp, Ftz, Reg, Type, Vote};
 
 use crate::attention::{Mask, MaskRow, Masks, Row, across};
 use crate::val::Val;
 
+/// Powers of two to which a row's powers may grow before what is subtracted changes: far below the largest f16.
+const NEAR: f32 = 8.0;
 /// Rows of a lane: scores of one lie over this many lanes.
 const LANES: u32 = 4;
 
@@ -144,6 +149,10 @@ fn largest(b: &mut Builder, before: Reg, scores: &[Reg]) -> Reg {
 
 /// Turns the scores of a row into powers, given the largest, and brings the row up to date.
 fn powers(b: &mut Builder, row: &Row, top: Reg, (scores, unit): (&[Reg], f32)) -> Reg {
+    // Where that is little more than what was subtracted so far, this stays, and with it all results.
+    let more = b.sub(Type::F32, top, row.largest);
+    let far = b.setp(Cmp::Gt, Type::F32, more, NEAR / unit);
+    let top = b.selp(Type::F32, top, row.largest, far);
     let origin = origin(b, top, unit);
     let factor = power(b, row.largest, (unit, origin));
     b.mov_to(Type::F32, row.largest, top);
@@ -170,10 +179,15 @@ fn power(b: &mut Builder, score: Reg, (unit, origin): (f32, Reg)) -> Reg {
     b.ex2_approx(Ftz::Ftz, exponent)
 }
 
-/// Scales results by the factors of their rows.
+/// Scales results by the factors of their rows, if those of some row of the warp are not 1.
 pub(crate) fn rescale(b: &mut Builder, results: &[Vec<Reg>], factors: [Reg; 2]) {
-    for (n, value) in results.iter().flat_map(|four| four.iter().enumerate()) {
-        let scaled = b.mul(Type::F32, *value, factors[n / 2 & 1]);
-        b.mov_to(Type::F32, *value, scaled);
-    }
+    let [first, second] = factors.map(|factor| b.setp(Cmp::Ne, Type::F32, factor, 1.0_f32));
+    let either = b.or(Type::Pred, first, second);
+    let any = b.vote(Vote::Any, either);
+    b.if_then(any, |b| {
+        for (n, value) in results.iter().flat_map(|four| four.iter().enumerate()) {
+            let scaled = b.mul(Type::F32, *value, factors[n / 2 & 1]);
+            b.mov_to(Type::F32, *value, scaled);
+        }
+    });
 }
