@@ -12,7 +12,7 @@
 //! then `include!(concat!(env!("OUT_DIR"), "/digits.rs"));` gives a module `digits`.
 //!
 //! - [`compiler`]: import, plan, emit. [`cpu`]: the CPU target as emission sees it. [`golden`]: values for the crate's test.
-//! - [`inspect`], [`verify`], [`bench`]: the subcommands. [`crate_run`]: builds crates and runs them. [`compare`]: errors.
+//! - [`inspect`], [`verify`], [`bench`]: the subcommands. [`crate_run`]: builds crates and runs them. [`compare`]: errors. [`row_order`]: detections as sets.
 //! - [`target`], [`planned`]: what a model is compiled for, and its plans. [`gpu`]: GPU targets. [`in_process`], [`host`], [`soak`]: running a plan on a GPU without a crate.
 //! - [`locked`]: a lock folder in use. [`tuning`]: how its answers are found, on [`trial`]'s device. [`linked`]: its machine code.
 //! - [`render`], [`progress`]: what is shown.
@@ -36,6 +36,7 @@ pub mod planned;
 pub mod progress;
 pub mod render;
 pub mod report;
+pub mod row_order;
 pub mod samples;
 pub mod soak;
 pub mod target;

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use cli_lab::LabOptions;
 use cli_lock::LockOptions;
 use onnx2crate::linked::Unused;
+use onnx2crate::row_order::RowAxis;
 use onnx2crate::{Compiler, Error, Precision, Target, WeightMode, bench, inspect, linked, render, verify};
 
 /// Compiles an ONNX model to a standalone Rust crate.
@@ -59,6 +60,10 @@ enum Command {
         /// precisions (tf32 2e-3, f16 1e-2, bf16 5e-2).
         #[arg(long, value_name = "ERROR")]
         tolerance: Option<f64>,
+        /// Compares detections as a set: outputs that share their extents up to the axis of scores, or AXIS, are one table of rows,
+        /// whose order does not count. Rows are paired so that integers are equal and floats nearest.
+        #[arg(long, value_name = "AXIS", num_args = 0..=1, require_equals = true, default_missing_value = "scores")]
+        ignore_row_order: Option<RowAxis>,
         #[command(flatten)]
         way: InProcess,
         #[command(flatten)]
@@ -267,9 +272,10 @@ fn run(command: Command) -> Result<u8, Error> {
                 Err(problems) => Err(problems.into()),
             }
         }
-        Command::Verify { model, data, tolerance, way, lock } => {
+        Command::Verify { model, data, tolerance, ignore_row_order, way, lock } => {
             let compiler = lock.compiler_if_asked(model.compiler()?, &model.model, &model.target)?;
-            let outcome = verify::verify(&compiler, &data, tolerance, &way.way())?;
+            let accept = verify::Accept { limit: tolerance, rows: ignore_row_order };
+            let outcome = verify::verify(&compiler, &data, accept, &way.way())?;
             show(&outcome.text());
             Ok(u8::from(!outcome.passed()))
         }

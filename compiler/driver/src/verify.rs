@@ -1,8 +1,10 @@
 //! `verify`: builds the crate and compares what it gives with test data, or with the evaluator.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use graph::datum::Datum;
+use passes::Precision;
 use runtime_min::gpu::options::EngineOptions;
 
 use crate::compare::{Distance, distance, tolerance_of};
@@ -12,6 +14,7 @@ use crate::datums;
 use crate::error::Error;
 use crate::in_process;
 use crate::progress::Progress;
+use crate::row_order::{self, RowAxis, RowSet, Rows};
 use crate::soak;
 
 /// One set of inputs with the outputs that are expected.
@@ -29,7 +32,18 @@ pub struct Line {
     pub distance: Result<Distance, String>,
     /// Hash of the output's bits: equal for equal results, whatever way the model was run.
     pub bits: String,
+    /// The rows that it shares with other outputs, where they are compared in any order.
+    pub rows: Option<Rows>,
     pub passed: bool,
+}
+
+/// What counts as equal.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Accept {
+    /// The greatest relative L2 error, in place of what an output's dtype and the precision allow.
+    pub limit: Option<f64>,
+    /// Compares outputs that share rows along this axis as sets of rows.
+    pub rows: Option<RowAxis>,
 }
 
 /// How a model is run.
@@ -58,8 +72,8 @@ pub struct InProcess {
 /// Sets of random inputs where there are no test data.
 const RANDOM_CASES: u64 = 2;
 
-/// Runs every case through the built crate, or in process. With `limit`, that is the greatest relative L2 error instead of what its dtype and the precision allow.
-pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>, way: &Way) -> Result<Outcome, Error> {
+/// Runs every case through the built crate, or in process.
+pub fn verify(compiler: &Compiler, data: &[PathBuf], accept: Accept, way: &Way) -> Result<Outcome, Error> {
     let compiled = compiler.compile()?;
     let progress = Progress::start("reading test data");
     let mut cases = Vec::new();
@@ -70,7 +84,9 @@ pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>, way: &W
         progress.next("running the evaluator");
         cases = random_cases(&compiled)?;
     }
-    let outputs = compiled.plans.outputs().len();
+    let names: Vec<String> = compiled.plans.outputs().iter().map(|border| border.name.clone()).collect();
+    let sets = cases.iter().map(|case| accept.sets(&names, case)).collect::<Result<Vec<_>, _>>()?;
+    let outputs = names.len();
     let mut engine = None;
     let mut run: Box<dyn FnMut(&[Datum]) -> Result<Vec<Datum>, Error>> = match way {
         Way::Crate => {
@@ -92,19 +108,9 @@ pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>, way: &W
     progress.next("running the cases");
     let mut lines = Vec::new();
     let mut known = Vec::new();
-    for case in &cases {
+    for (case, sets) in cases.iter().zip(&sets) {
         let found = run(&case.inputs)?;
-        for (position, expected) in case.expected.iter().enumerate() {
-            let output = compiled.plans.outputs().get(position).map_or_else(String::new, |b| b.name.clone());
-            let outcome = match found.get(position) {
-                Some(found) => distance(found, expected),
-                None => Err("no such output".to_string()),
-            };
-            let bound = limit.unwrap_or_else(|| tolerance_of(expected, compiled.precision));
-            let passed = outcome.as_ref().is_ok_and(|d| d.relative_l2 <= bound);
-            let bits = found.get(position).map_or_else(String::new, bits);
-            lines.push(Line { case: case.name.clone(), output, distance: outcome, bits, passed });
-        }
+        lines.extend(accept.lines(case, &names, sets, &found, compiled.precision));
         known.push((case.inputs.clone(), found));
     }
     let mut checks = Vec::new();
@@ -129,6 +135,55 @@ pub fn verify(compiler: &Compiler, data: &[PathBuf], limit: Option<f64>, way: &W
     }
     progress.end();
     Ok(Outcome { lines, checks })
+}
+
+impl Accept {
+    /// The sets of rows among a case's outputs.
+    fn sets(&self, names: &[String], case: &Case) -> Result<Vec<RowSet>, Error> {
+        let Some(axis) = self.rows else { return Ok(Vec::new()) };
+        let outputs: Vec<(String, &Datum)> = names.iter().cloned().zip(&case.expected).collect();
+        row_order::sets(&outputs, axis)
+    }
+
+    /// A line for each output of a case.
+    fn lines(
+        &self,
+        case: &Case,
+        names: &[String],
+        sets: &[RowSet],
+        found: &[Datum],
+        precision: Precision,
+    ) -> Vec<Line> {
+        let mut in_sets = BTreeMap::new();
+        for set in sets {
+            match set.pair(found, &case.expected) {
+                Ok(paired) => {
+                    let tensors = set.outputs.iter().zip(paired.found.into_iter().zip(paired.expected));
+                    in_sets
+                        .extend(tensors.map(|(k, (f, e))| (*k, (distance(&f.into(), &e.into()), Some(paired.rows)))));
+                }
+                Err(what) => in_sets.extend(set.outputs.iter().map(|k| (*k, (Err(what.clone()), None)))),
+            }
+        }
+        let line = |(position, expected): (usize, &Datum)| {
+            let value = found.get(position);
+            let (distance, rows) = in_sets.remove(&position).unwrap_or_else(|| match value {
+                Some(found) => (distance(found, expected), None),
+                None => (Err("no such output".to_string()), None),
+            });
+            let bound = self.limit.unwrap_or_else(|| tolerance_of(expected, precision));
+            let near = distance.as_ref().is_ok_and(|d| d.relative_l2 <= bound);
+            Line {
+                case: case.name.clone(),
+                output: names.get(position).cloned().unwrap_or_default(),
+                distance,
+                bits: value.map_or_else(String::new, bits),
+                rows,
+                passed: near && rows.is_none_or(|rows| rows.alone == 0),
+            }
+        };
+        case.expected.iter().enumerate().map(line).collect()
+    }
 }
 
 /// What a verification found.
@@ -178,18 +233,25 @@ fn save(folder: &Path, known: &[(Vec<Datum>, Vec<Datum>)]) -> Result<(), Error> 
     Ok(())
 }
 
-/// The lines as a table.
+/// The lines as a table; with a column of rows that stood elsewhere, where rows were compared in any order.
 pub fn table(lines: &[Line]) -> String {
-    let head = ["data", "output", "max abs", "rel L2", "max ULP", "bits"];
-    let [data, output, abs, l2, ulp, bits] = head;
-    let mut out = format!("{data:<24} {output:<24} {abs:>11} {l2:>11} {ulp:>11}  {bits}\n");
+    let head = ["data", "output", "max abs", "rel L2", "max ULP", "elsewhere", "bits"];
+    let [data, output, abs, l2, ulp, elsewhere, bits] = head;
+    let any_rows = lines.iter().any(|line| line.rows.is_some());
+    let column = |text: &str| if any_rows { format!(" {text:>13}") } else { String::new() };
+    let mut out = format!("{data:<24} {output:<24} {abs:>11} {l2:>11} {ulp:>11}{}  {bits}\n", column(elsewhere));
     for line in lines {
         let mark = if line.passed { "" } else { "  FAILED" };
         let values = match &line.distance {
-            Ok(d) => format!("{:>11.3e} {:>11.3e} {:>11.1}", d.max_abs, d.relative_l2, d.max_ulp),
+            Ok(d) => {
+                let rows = line.rows.map_or(String::new(), |rows| format!("{}/{}", rows.elsewhere, rows.expected));
+                format!("{:>11.3e} {:>11.3e} {:>11.1}{}", d.max_abs, d.relative_l2, d.max_ulp, column(&rows))
+            }
             Err(what) => what.clone(),
         };
-        out.push_str(&format!("{:<24} {:<24} {values}  {}{mark}\n", line.case, line.output, line.bits));
+        let alone = line.rows.filter(|rows| rows.alone > 0);
+        let alone = alone.map_or(String::new(), |r| format!("  found {} rows, expected {}", r.found, r.expected));
+        out.push_str(&format!("{:<24} {:<24} {values}  {}{alone}{mark}\n", line.case, line.output, line.bits));
     }
     out
 }

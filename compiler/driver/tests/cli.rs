@@ -105,6 +105,14 @@ fn verify_compares_with_the_evaluator() {
 }
 
 #[test]
+fn rows_need_an_axis_of_scores() {
+    let expected = ["--ignore-row-order: expected scores [rows]", "--ignore-row-order=AXIS", "found logits f32["];
+    check(&["verify", "MODEL", "--ignore-row-order"], 2, &expected);
+    check(&["verify", "MODEL", "--ignore-row-order=last"], 2, &["the number of an axis, or `scores`"]);
+    check(&["verify", "MODEL", "--ignore-row-order=0"], 0, &["elsewhere", "0/1"]);
+}
+
+#[test]
 fn bench_ends_with_an_object() {
     let keys = ["median_ms", "p90_ms", "p99_ms", "per_second", "peak_bytes"].map(|k| format!("\"{k}\": "));
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
