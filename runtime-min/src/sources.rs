@@ -50,6 +50,7 @@ files! {
     "cpu/micro_portable.rs"
     "cpu/mod.rs"
     "cpu/narrow.rs"
+    "cpu/nms.rs"
     "cpu/pack.rs"
     "cpu/pool.rs"
     "cpu/product.rs"

@@ -1,6 +1,7 @@
 //! The call of a launch, and the files with the functions that calls name.
 
 mod cut;
+mod nms;
 mod recurrent;
 mod slab;
 
@@ -188,7 +189,7 @@ pub(crate) fn tile_map(code: &CpuCode, rank: usize) -> TileMap {
             let last = rank.saturating_sub(1);
             TileMap { n: vec![0], y: (2..last).collect(), x: vec![last], c: 1 }
         }
-        CpuCode::Rows(_) | CpuCode::Recurrent(_) => {
+        CpuCode::Rows(_) | CpuCode::Recurrent(_) | CpuCode::Nms(_) => {
             let last = rank.saturating_sub(1);
             TileMap { n: (0..last).collect(), y: Vec::new(), x: Vec::new(), c: last }
         }
@@ -230,9 +231,11 @@ fn claimed_call(
     sizes: &[TokenStream],
 ) -> Result<TokenStream, PrintError> {
     let missing = PrintError::Malformed("a launch with too few operands or sizes");
-    if let CpuCode::Recurrent(code) = &claimed.code {
-        let sizes: Vec<TokenStream> = sizes.iter().map(|s| quote!(runtime::cpu::scalar::count(#s))).collect();
-        return recurrent::recurrent_call(site, code, claimed.derived, &sizes);
+    let counts: Vec<TokenStream> = sizes.iter().map(|s| quote!(runtime::cpu::scalar::count(#s))).collect();
+    match &claimed.code {
+        CpuCode::Recurrent(code) => return recurrent::recurrent_call(site, code, claimed.derived, &counts),
+        CpuCode::Nms(code) => return nms::nms_call(site, *code, &counts),
+        CpuCode::Gemm(_) | CpuCode::Conv(_) | CpuCode::Depthwise(_) | CpuCode::Pool { .. } | CpuCode::Rows(_) => {}
     }
     let own = claimed.operands + claimed.derived;
     let (inputs, extra) = site.reads.split_at_checked(own).ok_or(missing.clone())?;
@@ -331,7 +334,7 @@ fn family_call(site: &CallSite<'_>, code: &CpuCode, sizes: &[TokenStream]) -> Re
             };
             Ok(quote!({ let window = #window; #call }))
         }
-        CpuCode::Recurrent(_) => Err(PrintError::Malformed("a recurrent layer with an epilogue")),
+        CpuCode::Recurrent(_) | CpuCode::Nms(_) => Err(PrintError::Malformed("a family that takes no epilogue")),
         CpuCode::Rows(rows) => {
             let (length, outer) = sizes.split_last().ok_or(PrintError::Malformed("rows without a length"))?;
             let work = match rows {
@@ -360,6 +363,15 @@ fn offset(view: &View, site: &CallSite<'_>, slice: TokenStream) -> TokenStream {
     }
     let at = (site.size)(&view.access.offset);
     quote!(#slice.get(runtime::cpu::scalar::count(#at)..).unwrap_or_default())
+}
+
+/// The same of what is written.
+fn offset_mut(view: &View, site: &CallSite<'_>, slice: TokenStream) -> TokenStream {
+    if view.access.offset.is(0) {
+        return slice;
+    }
+    let at = (site.size)(&view.access.offset);
+    quote!(#slice.get_mut(runtime::cpu::scalar::count(#at)..).unwrap_or_default())
 }
 
 fn gemm_call(site: &CallSite<'_>, gemm: &GemmCode, sizes: &[TokenStream]) -> Result<TokenStream, PrintError> {

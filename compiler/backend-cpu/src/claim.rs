@@ -2,6 +2,7 @@
 
 mod contract;
 mod conv;
+mod nms;
 mod pack;
 mod pool;
 mod recurrent;
@@ -17,8 +18,14 @@ use plan::claim::Claimant;
 use crate::code::CpuCode;
 
 /// All families.
-pub const CLAIMANTS: &[&dyn Claimant<Code = CpuCode>] =
-    &[&contract::Contractions, &conv::Convolutions, &pool::Pools, &rows::Rows, &recurrent::Recurrences];
+pub const CLAIMANTS: &[&dyn Claimant<Code = CpuCode>] = &[
+    &contract::Contractions,
+    &conv::Convolutions,
+    &pool::Pools,
+    &rows::Rows,
+    &recurrent::Recurrences,
+    &nms::Suppressions,
+];
 
 /// Channels in a block.
 pub(crate) const BLOCK: i64 = 16;

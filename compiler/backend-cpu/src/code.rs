@@ -11,6 +11,7 @@ pub enum CpuCode {
     Pool { window: WindowCode, mode: PoolMode },
     Rows(RowsCode),
     Recurrent(RecurrentCode),
+    Nms(NmsCode),
 }
 
 /// A batched matrix product. Sizes: the batch extents, m, n, k.
@@ -120,4 +121,13 @@ pub enum PlainCell {
     Tanh,
     Relu,
     Sigmoid,
+}
+
+/// Suppression of boxes. Sizes: batches, classes, boxes, boxes kept at most. Operands: boxes, scores, the threshold; with `floor` what
+/// scores must be above. Results: boxes kept, and which entries are such.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NmsCode {
+    /// Whether boxes are given by center and size.
+    pub centered: bool,
+    pub floor: bool,
 }

@@ -137,6 +137,7 @@ fn family(code: &CpuCode) -> &'static str {
         CpuCode::Pool { .. } => "pooling",
         CpuCode::Rows(_) => "softmax or norm",
         CpuCode::Recurrent(_) => "recurrent layer",
+        CpuCode::Nms(_) => "suppression of boxes",
     }
 }
 

@@ -9,6 +9,7 @@
 //!                         └► rnn, lstm, gru
 //! depthwise, pool ─► window ─┐
 //! rows, math                ─┴► isa::vectorize (plain loops, compiled once per instruction set)
+//! nms: boxes that overlap better ones
 //! narrow: 8-, 4- and 2-bit formats, integer code
 //! ```
 #![allow(unsafe_code, reason = "vector intrinsics and the pointers of register tiles; every block has its argument")]
@@ -34,6 +35,7 @@ mod micro_avx2;
 mod micro_avx512;
 mod micro_portable;
 pub mod narrow;
+pub mod nms;
 #[cfg(test)]
 mod noise;
 pub mod pack;

@@ -44,7 +44,7 @@ pub(super) fn parts(
         CpuCode::Depthwise(_) | CpuCode::Pool { .. } => &["N", "C"],
         CpuCode::Gemm(_) => &["N", "X", "C"],
         CpuCode::Rows(_) => &["N"],
-        CpuCode::Recurrent(_) => &[],
+        CpuCode::Recurrent(_) | CpuCode::Nms(_) => &[],
     };
     let roles = roles.iter().map(|r| quote::format_ident!("{r}"));
     let (count, scale) = work(code, sizes);
@@ -75,7 +75,7 @@ fn work<'a>(code: &CpuCode, sizes: &'a [TokenStream]) -> (Vec<&'a TokenStream>, 
         CpuCode::Depthwise(window) | CpuCode::Pool { window, .. } => {
             (some(&[0, 1, 4, 5]), number(window.kernel[0] * window.kernel[1]))
         }
-        CpuCode::Rows(_) | CpuCode::Recurrent(_) => (sizes.iter().collect(), number(8)),
+        CpuCode::Rows(_) | CpuCode::Recurrent(_) | CpuCode::Nms(_) => (sizes.iter().collect(), number(8)),
     }
 }
 
@@ -101,7 +101,9 @@ fn axes_of(view: &View, map: &TileMap, code: &CpuCode, site: &CallSite<'_>) -> R
     // Windows walk over planes: blocks can be cut where there is one image.
     let outer = match code {
         CpuCode::Depthwise(_) | CpuCode::Pool { .. } => product(&map.n)?,
-        CpuCode::Conv(_) | CpuCode::Gemm(_) | CpuCode::Rows(_) | CpuCode::Recurrent(_) => quote!(1),
+        CpuCode::Conv(_) | CpuCode::Gemm(_) | CpuCode::Rows(_) | CpuCode::Recurrent(_) | CpuCode::Nms(_) => {
+            quote!(1)
+        }
     };
     let (extent, stride, blocked) = (extent(map.c)?, stride(map.c)?, view.access.block.is_some());
     out.push(quote!(runtime::crew::Axis::channels(#outer, #extent, #stride, #blocked)));

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use super::{CallSite, offset};
+use super::{CallSite, offset, offset_mut};
 use crate::code::{CellCode, PlainCell, RecurrentCode};
 use crate::error::PrintError;
 
@@ -20,13 +20,8 @@ pub(super) fn recurrent_call(
     let reads: Vec<TokenStream> = reads.map(|(slice, view)| offset(view, site, slice.clone())).collect();
     let inputs: Vec<Ident> = (0..reads.len()).map(|k| format_ident!("x{k}")).collect();
     let results: Vec<Ident> = (0..site.writes.len()).map(|k| format_ident!("y{k}")).collect();
-    let writes = site.writes.iter().zip(&site.launch.writes).map(|(slice, view)| {
-        if view.access.offset.is(0) {
-            return slice.clone();
-        }
-        let at = (site.size)(&view.access.offset);
-        quote!(#slice.get_mut(runtime::cpu::scalar::count(#at)..).unwrap_or_default())
-    });
+    let writes = site.writes.iter().zip(&site.launch.writes);
+    let writes = writes.map(|(slice, view)| offset_mut(view, site, slice.clone()));
     let workspace = site.workspace.clone().ok_or(missing.clone())?;
     let layer = layer(code, hidden, inputs.len().checked_sub(derived).ok_or(missing)?, &inputs, &results)?;
     let Layer { lengths, begin, call } = layer;

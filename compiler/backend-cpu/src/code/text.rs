@@ -6,7 +6,8 @@ use graph::text::cursor::Cursor;
 use plan::text::CodeText;
 
 use crate::code::{
-    CellCode, ConvCode, ConvKind, CpuCode, GemmB, GemmCode, PlainCell, PoolMode, RecurrentCode, RowsCode, WindowCode,
+    CellCode, ConvCode, ConvKind, CpuCode, GemmB, GemmCode, NmsCode, PlainCell, PoolMode, RecurrentCode, RowsCode,
+    WindowCode,
 };
 
 impl CodeText for CpuCode {
@@ -30,12 +31,15 @@ impl CodeText for CpuCode {
             CpuCode::Rows(RowsCode::Softmax { log }) => format!("softmax{}", flag(*log, " log")),
             CpuCode::Rows(RowsCode::Norm { center, eps }) => format!("norm{} eps {eps}", flag(*center, " center")),
             CpuCode::Recurrent(code) => print_recurrent(code),
+            CpuCode::Nms(NmsCode { centered, floor }) => {
+                format!("nms{}{}", flag(*centered, " centered"), flag(*floor, " floor"))
+            }
         }
     }
 
     fn parse(c: &mut Cursor<'_>) -> Result<CpuCode, ParseError> {
-        const EXPECTED: &str =
-            "code of the CPU (`gemm`, `conv`, `depthwise`, `maxpool`, `averagepool`, `softmax`, `norm` or `recurrent`)";
+        const EXPECTED: &str = "code of the CPU (`gemm`, `conv`, `depthwise`, `maxpool`, `averagepool`, `softmax`, `norm`, \
+                                `recurrent` or `nms`)";
         let pos = c.pos();
         match c.word(EXPECTED)? {
             "gemm" => parse_gemm(c).map(CpuCode::Gemm),
@@ -63,6 +67,7 @@ impl CodeText for CpuCode {
                 Ok(CpuCode::Rows(RowsCode::Norm { center, eps: c.integer("bits of eps")? }))
             }
             "recurrent" => parse_recurrent(c).map(CpuCode::Recurrent),
+            "nms" => Ok(CpuCode::Nms(NmsCode { centered: c.take_keyword("centered"), floor: c.take_keyword("floor") })),
             other => {
                 let (expected, found) = (EXPECTED.to_string(), format!("`{other}`"));
                 Err(pos.error(graph::text::ParseErrorKind::Expected { expected, found }))
@@ -203,6 +208,8 @@ mod tests {
         check("recurrent gru linear bias");
         check("recurrent gru lengths");
         check("recurrent relu clip 1065353216");
+        check("nms");
+        check("nms centered floor");
     }
 
     #[test]

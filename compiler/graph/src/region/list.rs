@@ -20,6 +20,9 @@ pub mod conv_transpose;
 #[path = "dequantize.rs"]
 pub mod dequantize;
 
+#[path = "nms.rs"]
+pub mod nms;
+
 #[path = "norm.rs"]
 pub mod norm;
 
@@ -49,6 +52,7 @@ pub const KINDS: &[&RegionKind] = &[
     &conv::KIND,
     &conv_transpose::KIND,
     &dequantize::KIND,
+    &nms::KIND,
     &norm::KIND,
     &pool::KIND,
     &quantize::KIND,

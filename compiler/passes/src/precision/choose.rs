@@ -8,7 +8,7 @@ use graph::graph::{Graph, NodeId, ValueId};
 use graph::node::{Compute, Node, Op, Region};
 use graph::region::contract::Contract;
 use graph::region::pool::{Mode, Pool};
-use graph::region::{attention, contract, conv, conv_transpose, norm, pool, rnn};
+use graph::region::{attention, contract, conv, conv_transpose, nms, norm, pool, rnn};
 
 use super::{constant, groups, point};
 use crate::algebra::arena::reached;
@@ -194,7 +194,7 @@ fn free(graph: &Graph, facts: &Facts, live: &[(NodeId, &Node)], to: DType) -> Va
     let mut free = Values::none(graph);
     for (_, node) in live {
         let rebuilt = match &node.op {
-            Op::Compute(_) | Op::Region(_) => true,
+            Op::Compute(_) | Op::Region(_) => follows(node),
             Op::Const(value) => constant::fits(value, to),
             Op::Scatter(_)
             | Op::Sort(_)
@@ -210,7 +210,7 @@ fn free(graph: &Graph, facts: &Facts, live: &[(NodeId, &Node)], to: DType) -> Va
         results.for_each(|r| free.add(*r));
     }
     for (_, node) in live {
-        if !matches!(node.op, Op::Compute(_) | Op::Region(_)) {
+        if !follows(node) {
             for operand in &node.operands {
                 if let Some(slot) = free.0.get_mut(operand.0 as usize) {
                     *slot = false;
@@ -219,6 +219,24 @@ fn free(graph: &Graph, facts: &Facts, live: &[(NodeId, &Node)], to: DType) -> Va
         }
     }
     free
+}
+
+/// Whether a node is rebuilt over operands of another type. Which boxes overlap is told in the type that they have.
+fn follows(node: &Node) -> bool {
+    match &node.op {
+        Op::Compute(_) => true,
+        Op::Region(region) => region.kind != &nms::KIND,
+        Op::Const(_)
+        | Op::Scatter(_)
+        | Op::Sort(_)
+        | Op::Compact(_)
+        | Op::Prefix(_)
+        | Op::Scan(_)
+        | Op::If(_)
+        | Op::Loop(_)
+        | Op::Bind
+        | Op::Host(_) => false,
+    }
 }
 
 /// Whether every result is made of elements of the operands, as they are.
