@@ -217,6 +217,16 @@ pub fn order_floats(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }
 
+/// Puts the first `count` items of an order there, in order; the others stand behind them in any.
+pub fn sort_first<T>(items: &mut [T], count: usize, mut order: impl FnMut(&T, &T) -> Ordering) {
+    let first = match count.checked_sub(1) {
+        Some(last) if count < items.len() => items.select_nth_unstable_by(last, &mut order).0,
+        Some(_) => items,
+        None => &mut [],
+    };
+    first.sort_unstable_by(order);
+}
+
 /// Integers with division, shifts and conversions.
 pub trait Integer: Int {
     /// Quotient toward zero; wraps.
@@ -476,6 +486,22 @@ mod tests {
         assert!(min_f32(1.0, f32::NAN).is_nan() && max_f32(f32::NAN, 1.0).is_nan());
         assert!(is_above(f32::NAN, 9.0) && !is_above(9.0, f32::NAN));
         assert_eq!(order_floats(f64::NAN, f64::INFINITY), Ordering::Greater);
+    }
+
+    #[test]
+    fn as_many_are_sorted_as_are_asked_for() {
+        let all: Vec<i64> = (0..97).map(|i| i * 37 % 97 / 2).collect();
+        let mut sorted = all.clone();
+        sorted.sort_unstable();
+        for count in [0, 1, 2, 50, 96, 97, 200] {
+            let mut items = all.clone();
+            sort_first(&mut items, count, i64::cmp);
+            let first = count.min(items.len());
+            assert_eq!(items[..first], sorted[..first]);
+            items.sort_unstable();
+            assert_eq!(items, sorted);
+        }
+        sort_first(&mut [0i64; 0], 3, i64::cmp);
     }
 
     #[test]

@@ -147,7 +147,8 @@ fn combine(
     })
 }
 
-/// Sorts lines along an axis: positions are put in order in scratch, by keys and then by position, which makes it stable.
+/// Sorts lines along an axis: positions are put in order in scratch, by keys and then by position, which makes it stable. Only as
+/// many are sorted as are stored.
 pub(super) fn sort(kernel: &Kernel, axis: usize, descending: bool) -> Result<TokenStream, PrintError> {
     let keys = kernel.operands.len();
     let (Some(first), Some(limit)) = (kernel.operands.first(), kernel.results.first()) else {
@@ -194,8 +195,9 @@ pub(super) fn sort(kernel: &Kernel, axis: usize, descending: bool) -> Result<Tok
     let lines_loops = loops(&lines, "l", |_| {
         quote! {
             for (i, slot) in scratch.iter_mut().enumerate() { *slot = i as i64; }
-            scratch.sort_unstable_by(|a, b| { let (a, b) = (*a, *b); (#order).then(a.cmp(&b)) });
-            for (i, from) in scratch.iter().copied().enumerate().take(scalar::count(#count)) {
+            let count = scalar::count(#count);
+            scalar::sort_first(scratch, count, |a, b| { let (a, b) = (*a, *b); (#order).then(a.cmp(&b)) });
+            for (i, from) in scratch.iter().copied().enumerate().take(count) {
                 let i = i as i64;
                 #writes
             }
