@@ -15,6 +15,7 @@ pub mod hosted;
 mod import;
 mod indexing;
 mod info;
+mod inner;
 mod interpolation;
 pub mod late;
 mod load;
@@ -28,6 +29,7 @@ mod ops;
 #[allow(dead_code, reason = "each operator's tests use a part of it")]
 mod ops_testing;
 mod options;
+mod packed_heads;
 mod pointwise;
 pub mod problem;
 mod quantization;

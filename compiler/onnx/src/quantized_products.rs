@@ -6,6 +6,8 @@ use graph::dtype::DType;
 use graph::expr::{Expr, Rounding, UnOp};
 use graph::graph::ValueId;
 
+use crate::operator::Ctx;
+
 /// The dtype that products of quantized elements are summed in: i32, or f32 for 8-bit floats.
 pub fn accumulator(dtype: DType) -> DType {
     if dtype.is_float() { DType::F32 } else { DType::I32 }
@@ -36,6 +38,17 @@ pub fn centred(b: &mut Builder, x: ValueId, zero: Option<ValueId>, axis: usize) 
     b.map(&[x, zero], |p, v| {
         let (x, zero) = (p.cast(v[0], wide), p.cast(v[1], wide));
         p.sub(x, zero)
+    })
+}
+
+/// Input `first` of a node as f32, by the scale and zero point in the two inputs behind it.
+pub fn dequantised(ctx: &mut Ctx<'_>, first: usize) -> Result<ValueId, BuildError> {
+    let (x, scale, zero) = (ctx.input(first)?, ctx.input(first + 1)?, ctx.optional(first + 2)?);
+    let centred = centred(ctx.b, x, zero, 0)?;
+    let scale = along(ctx.b, scale, 0, 0)?;
+    ctx.b.map(&[centred, scale], |p, v| {
+        let (x, scale) = (p.cast(v[0], DType::F32), p.cast(v[1], DType::F32));
+        p.mul(x, scale)
     })
 }
 

@@ -38,14 +38,17 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
             });
         }
     };
-    pointwise::formula(ctx, |p, x| {
-        let dtype = p.dtype(x);
-        let (half, one) = (p.number(dtype, 0.5), p.number(dtype, 1.0));
-        let inner = if tanh { tanh_approximation(p, x) } else { error_function(p, x) };
-        let gate = p.add(one, inner);
-        let halved = p.mul(half, x);
-        p.mul(halved, gate)
-    })
+    pointwise::formula(ctx, |p, x| gelu(p, x, tanh))
+}
+
+/// The formula on one element.
+pub fn gelu(p: &mut Point<'_>, x: ExprId, tanh: bool) -> ExprId {
+    let dtype = p.dtype(x);
+    let (half, one) = (p.number(dtype, 0.5), p.number(dtype, 1.0));
+    let inner = if tanh { tanh_approximation(p, x) } else { error_function(p, x) };
+    let gate = p.add(one, inner);
+    let halved = p.mul(half, x);
+    p.mul(halved, gate)
 }
 
 /// `erf(x / sqrt(2))`.

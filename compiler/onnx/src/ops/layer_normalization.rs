@@ -8,8 +8,9 @@
 //!
 //! Dtypes: all floats; statistics in the dtype that `stash_type` names, in which they are also put out.
 
-use graph::builder::BuildError;
+use graph::builder::{BuildError, Builder};
 use graph::dtype::DType;
+use graph::graph::ValueId;
 use graph::region::norm::Norm;
 use graph::scalar::Scalar;
 
@@ -30,8 +31,20 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     let (x, scale, bias) = (ctx.input(0)?, ctx.input(1)?, ctx.optional(2)?);
     let norm = from_axis(ctx, true)?;
     let normed = ctx.b.norm(&norm, x)?;
-    let operands: Vec<_> = [normed.value, scale].into_iter().chain(bias).collect();
-    let y = ctx.b.map(&operands, |p, v| {
+    let y = scaled(ctx.b, normed.value, scale, bias)?;
+    let (found, shape) = (ctx.b.shape(y)?, ctx.b.shape(x)?);
+    if found.len() != shape.len() {
+        let what = "Scale or B".to_string();
+        return Err(BuildError::Rank { what, expected: format!("at most {}", shape.len()), found: found.len() });
+    }
+    let mean = normed.mean.unwrap_or(normed.inverse);
+    Ok(vec![y.into(), mean.into(), normed.inverse.into()])
+}
+
+/// `value * scale + bias` in the dtype of the value.
+pub fn scaled(b: &mut Builder, value: ValueId, scale: ValueId, bias: Option<ValueId>) -> Result<ValueId, BuildError> {
+    let operands: Vec<_> = [value, scale].into_iter().chain(bias).collect();
+    b.map(&operands, |p, v| {
         let dtype = p.dtype(v[0]);
         let scale = p.cast(v[1], dtype);
         let y = p.mul(v[0], scale);
@@ -42,14 +55,7 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
             }
             None => y,
         }
-    })?;
-    let (found, shape) = (ctx.b.shape(y)?, ctx.b.shape(x)?);
-    if found.len() != shape.len() {
-        let what = "Scale or B".to_string();
-        return Err(BuildError::Rank { what, expected: format!("at most {}", shape.len()), found: found.len() });
-    }
-    let mean = normed.mean.unwrap_or(normed.inverse);
-    Ok(vec![y.into(), mean.into(), normed.inverse.into()])
+    })
 }
 
 /// Attributes of a normalisation over the dims from `axis` on.

@@ -168,11 +168,17 @@ pub mod dropout;
 #[path = "dynamic_quantize_linear.rs"]
 pub mod dynamic_quantize_linear;
 
+#[path = "dynamic_quantize_mat_mul.rs"]
+pub mod dynamic_quantize_mat_mul;
+
 #[path = "einsum.rs"]
 pub mod einsum;
 
 #[path = "elu.rs"]
 pub mod elu;
+
+#[path = "embed_layer_normalization.rs"]
+pub mod embed_layer_normalization;
 
 #[path = "equal.rs"]
 pub mod equal;
@@ -197,6 +203,12 @@ pub mod flex_attention;
 
 #[path = "floor.rs"]
 pub mod floor;
+
+#[path = "fused_conv.rs"]
+pub mod fused_conv;
+
+#[path = "fused_mat_mul.rs"]
+pub mod fused_mat_mul;
 
 #[path = "gather.rs"]
 pub mod gather;
@@ -233,6 +245,9 @@ pub mod grid_sample;
 
 #[path = "group_normalization.rs"]
 pub mod group_normalization;
+
+#[path = "group_query_attention.rs"]
+pub mod group_query_attention;
 
 #[path = "gru.rs"]
 pub mod gru;
@@ -312,6 +327,9 @@ pub mod mat_mul;
 #[path = "mat_mul_integer.rs"]
 pub mod mat_mul_integer;
 
+#[path = "mat_mul_n_bits.rs"]
+pub mod mat_mul_n_bits;
+
 #[path = "max.rs"]
 pub mod max;
 
@@ -333,6 +351,15 @@ pub mod mean_variance_normalization;
 #[path = "mel_weight_matrix.rs"]
 pub mod mel_weight_matrix;
 
+#[path = "microsoft_attention.rs"]
+pub mod microsoft_attention;
+
+#[path = "microsoft_gelu.rs"]
+pub mod microsoft_gelu;
+
+#[path = "microsoft_rotary_embedding.rs"]
+pub mod microsoft_rotary_embedding;
+
 #[path = "min.rs"]
 pub mod min;
 
@@ -347,6 +374,9 @@ pub mod momentum;
 
 #[path = "mul.rs"]
 pub mod mul;
+
+#[path = "multi_head_attention.rs"]
+pub mod multi_head_attention;
 
 #[path = "multinomial.rs"]
 pub mod multinomial;
@@ -393,11 +423,23 @@ pub mod pad;
 #[path = "pow.rs"]
 pub mod pow;
 
+#[path = "q_gemm.rs"]
+pub mod q_gemm;
+
+#[path = "q_linear_add.rs"]
+pub mod q_linear_add;
+
+#[path = "q_linear_concat.rs"]
+pub mod q_linear_concat;
+
 #[path = "q_linear_conv.rs"]
 pub mod q_linear_conv;
 
 #[path = "q_linear_mat_mul.rs"]
 pub mod q_linear_mat_mul;
+
+#[path = "q_linear_sigmoid.rs"]
+pub mod q_linear_sigmoid;
 
 #[path = "quantize_linear.rs"]
 pub mod quantize_linear;
@@ -528,6 +570,9 @@ pub mod sigmoid;
 #[path = "sign.rs"]
 pub mod sign;
 
+#[path = "simplified_layer_normalization.rs"]
+pub mod simplified_layer_normalization;
+
 #[path = "sin.rs"]
 pub mod sin;
 
@@ -536,6 +581,9 @@ pub mod sinh;
 
 #[path = "size.rs"]
 pub mod size;
+
+#[path = "skip_layer_normalization.rs"]
+pub mod skip_layer_normalization;
 
 #[path = "slice.rs"]
 pub mod slice;
@@ -689,13 +737,17 @@ pub const OPERATORS: &[&Operator] = &[
     &deform_conv::OPERATOR,
     &depth_to_space::OPERATOR,
     &dequantize_linear::OPERATOR,
+    &dequantize_linear::MICROSOFT_OPERATOR,
     &det::OPERATOR,
     &dft::OPERATOR,
     &div::OPERATOR,
     &dropout::OPERATOR,
     &dynamic_quantize_linear::OPERATOR,
+    &dynamic_quantize_mat_mul::OPERATOR,
+    &dynamic_quantize_mat_mul::TO_FLOAT_OPERATOR,
     &einsum::OPERATOR,
     &elu::OPERATOR,
+    &embed_layer_normalization::OPERATOR,
     &equal::OPERATOR,
     &erf::OPERATOR,
     &exp::OPERATOR,
@@ -704,6 +756,9 @@ pub const OPERATORS: &[&Operator] = &[
     &flatten::OPERATOR,
     &flex_attention::OPERATOR,
     &floor::OPERATOR,
+    &fused_conv::OPERATOR,
+    &fused_conv::FUSED_GEMM_OPERATOR,
+    &fused_mat_mul::OPERATOR,
     &gather::OPERATOR,
     &gather_elements::OPERATOR,
     &gather_nd::OPERATOR,
@@ -716,6 +771,7 @@ pub const OPERATORS: &[&Operator] = &[
     &greater_or_equal::OPERATOR,
     &grid_sample::OPERATOR,
     &group_normalization::OPERATOR,
+    &group_query_attention::OPERATOR,
     &gru::OPERATOR,
     &hamming_window::OPERATOR,
     &hann_window::OPERATOR,
@@ -742,6 +798,7 @@ pub const OPERATORS: &[&Operator] = &[
     &lstm::OPERATOR,
     &mat_mul::OPERATOR,
     &mat_mul_integer::OPERATOR,
+    &mat_mul_n_bits::OPERATOR,
     &max::OPERATOR,
     &max_pool::OPERATOR,
     &max_roi_pool::OPERATOR,
@@ -749,11 +806,18 @@ pub const OPERATORS: &[&Operator] = &[
     &mean::OPERATOR,
     &mean_variance_normalization::OPERATOR,
     &mel_weight_matrix::OPERATOR,
+    &microsoft_attention::OPERATOR,
+    &microsoft_gelu::GELU_OPERATOR,
+    &microsoft_gelu::BIAS_GELU_OPERATOR,
+    &microsoft_gelu::FAST_GELU_OPERATOR,
+    &microsoft_gelu::QUICK_GELU_OPERATOR,
+    &microsoft_rotary_embedding::OPERATOR,
     &min::OPERATOR,
     &mish::OPERATOR,
     &mod_::OPERATOR,
     &momentum::OPERATOR,
     &mul::OPERATOR,
+    &multi_head_attention::OPERATOR,
     &multinomial::OPERATOR,
     &neg::OPERATOR,
     &negative_log_likelihood_loss::OPERATOR,
@@ -769,9 +833,19 @@ pub const OPERATORS: &[&Operator] = &[
     &p_relu::OPERATOR,
     &pad::OPERATOR,
     &pow::OPERATOR,
+    &q_gemm::OPERATOR,
+    &q_linear_add::OPERATOR,
+    &q_linear_add::MUL_OPERATOR,
+    &q_linear_concat::OPERATOR,
     &q_linear_conv::OPERATOR,
     &q_linear_mat_mul::OPERATOR,
+    &q_linear_sigmoid::SIGMOID_OPERATOR,
+    &q_linear_sigmoid::LEAKY_RELU_OPERATOR,
+    &q_linear_sigmoid::SOFTMAX_OPERATOR,
+    &q_linear_sigmoid::AVERAGE_POOL_OPERATOR,
+    &q_linear_sigmoid::GLOBAL_AVERAGE_POOL_OPERATOR,
     &quantize_linear::OPERATOR,
+    &quantize_linear::MICROSOFT_OPERATOR,
     &random_normal::OPERATOR,
     &random_normal_like::OPERATOR,
     &random_uniform::OPERATOR,
@@ -814,9 +888,13 @@ pub const OPERATORS: &[&Operator] = &[
     &shrink::OPERATOR,
     &sigmoid::OPERATOR,
     &sign::OPERATOR,
+    &simplified_layer_normalization::OPERATOR,
+    &simplified_layer_normalization::MICROSOFT_OPERATOR,
     &sin::OPERATOR,
     &sinh::OPERATOR,
     &size::OPERATOR,
+    &skip_layer_normalization::OPERATOR,
+    &skip_layer_normalization::SIMPLIFIED_OPERATOR,
     &slice::OPERATOR,
     &softmax::OPERATOR,
     &softmax_cross_entropy_loss::OPERATOR,

@@ -38,6 +38,9 @@ pub const OPERATOR: Operator = Operator {
     build,
 };
 
+/// As ONNX Runtime's tools write it for dtypes that an older opset does not have.
+pub const MICROSOFT_OPERATOR: Operator = Operator { domain: "com.microsoft", versions: &[1], ..OPERATOR };
+
 fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     let x = ctx.input(0)?;
     pointwise::require_class(ctx, 0, pointwise::NUMBERS)?;

@@ -13,10 +13,11 @@
 //! Dtypes: all floats, computed in f32 or wider. Elements beyond `rotary_embedding_dim` (R, by default the head's size) stay.
 //! X has rank 4 `[batch, heads, sequence, size]`, or rank 3 `[batch, sequence, heads * size]` with `num_heads`.
 
-use graph::builder::{BuildError, Point};
+use graph::builder::{BuildError, Builder, Point};
 use graph::dim::Dim;
 use graph::dtype::DType;
 use graph::expr::{BinOp, ExprId};
+use graph::graph::ValueId;
 use graph::region::contract::accumulator;
 
 use super::attention::{heads_first, heads_last};
@@ -41,23 +42,35 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     let (cos, sin, positions) = (ctx.input(1)?, ctx.input(2)?, ctx.optional(3)?);
     let packed = ctx.shape(0)?.len() == 3;
     let x = heads_first(ctx, 0, "num_heads")?;
-    let (shape, dtype) = (ctx.b.shape(x)?, ctx.b.dtype(x)?);
+    let rotated = match ctx.int_or("rotary_embedding_dim", 0) {
+        0 => ctx.b.shape(x)?[3].clone(),
+        given => Dim::constant(given),
+    };
+    let y = rotate(ctx.b, (x, cos, sin, positions), &rotated, ctx.int_or("interleaved", 0) != 0)?;
+    let y = if packed { heads_last(ctx.b, y)? } else { y };
+    Ok(vec![y.into()])
+}
+
+/// The first `rotated` elements of each head of `[batch, heads, sequence, size]`, turned. With positions `[batch, sequence]` the
+/// caches have a row a position, without them one for each of batch and sequence.
+pub fn rotate(
+    b: &mut Builder,
+    (x, cos, sin, positions): (ValueId, ValueId, ValueId, Option<ValueId>),
+    rotated: &Dim,
+    interleaved: bool,
+) -> Result<ValueId, BuildError> {
+    let (shape, dtype) = (b.shape(x)?, b.dtype(x)?);
     let expected_rank = if positions.is_some() { 2 } else { 3 };
-    let caches = ctx.b.shape(cos)?;
+    let caches = b.shape(cos)?;
     if caches.len() != expected_rank {
         let what = "cos_cache".to_string();
         return Err(BuildError::Rank { what, expected: expected_rank.to_string(), found: caches.len() });
     }
-    let rotated = match ctx.int_or("rotary_embedding_dim", 0) {
-        0 => shape[3].clone(),
-        given => Dim::constant(given),
-    };
-    let half = ctx.b.model().symbols.floor_div(&rotated, &Dim::constant(2));
-    ctx.b.assume_equal(&caches[expected_rank - 1], &half, "the caches hold half the rotated elements")?;
-    let interleaved = ctx.int_or("interleaved", 0) != 0;
+    let half = b.model().symbols.floor_div(rotated, &Dim::constant(2));
+    b.assume_equal(&caches[expected_rank - 1], &half, "the caches hold half the rotated elements")?;
     let operands: Vec<_> = [x, cos, sin].into_iter().chain(positions).collect();
     let wide = accumulator(dtype);
-    let y = ctx.b.compute(&operands, shape, |p| {
+    b.compute(&operands, shape, |p| {
         let index = p.indices();
         let pair = pair_of(p, index[3], &half, interleaved);
         let zero = p.zero(dtype);
@@ -80,14 +93,12 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
         let imaginary = p.add(a, c);
         let turned = p.select(pair.is_first, real, imaginary);
         let turned = p.cast(turned, dtype);
-        let limit = p.dim(&rotated);
+        let limit = p.dim(rotated);
         let inside = p.lt(index[3], limit);
         let own = p.load(0, &index);
         let y = p.select(inside, turned, own);
         p.out(y);
-    })?;
-    let y = if packed { heads_last(ctx.b, y)? } else { y };
-    Ok(vec![y.into()])
+    })
 }
 
 struct Pair {
