@@ -128,6 +128,11 @@ impl Dim {
         dims.into_iter().fold(Dim::constant(1), |acc, d| &acc * d)
     }
 
+    /// How much there is to write down: a term and what its factors consist of, each counts one.
+    pub fn weight(&self) -> usize {
+        self.terms.iter().map(|t| 1 + t.factors.iter().map(Atom::weight).sum::<usize>()).sum()
+    }
+
     /// Calls `visit` for every symbol that occurs, in order, with repetitions.
     pub fn for_each_symbol(&self, visit: &mut dyn FnMut(SymId)) {
         for atom in self.terms.iter().flat_map(|t| &t.factors) {
@@ -160,6 +165,18 @@ impl Dim {
     }
 }
 
+impl Atom {
+    fn weight(&self) -> usize {
+        match self {
+            Atom::Sym(_) => 1,
+            Atom::FloorDiv(a, b) | Atom::CeilDiv(a, b) | Atom::Mod(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => {
+                1 + a.weight() + b.weight()
+            }
+            Atom::Select(p, a, b) => 1 + p.weight() + a.weight() + b.weight(),
+        }
+    }
+}
+
 impl From<i64> for Dim {
     fn from(value: i64) -> Dim {
         Dim::constant(value)
@@ -174,6 +191,15 @@ impl From<usize> for Dim {
 }
 
 impl Pred {
+    fn weight(&self) -> usize {
+        match self {
+            Pred::Const(_) => 1,
+            Pred::Eq(a, b) | Pred::Le(a, b) | Pred::Divides(a, b) => a.weight() + b.weight(),
+            Pred::Not(p) => p.weight(),
+            Pred::And(ps) | Pred::Or(ps) => ps.iter().map(Pred::weight).sum(),
+        }
+    }
+
     /// Calls `visit` for every symbol that occurs.
     pub fn for_each_symbol(&self, visit: &mut dyn FnMut(SymId)) {
         match self {

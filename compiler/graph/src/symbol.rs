@@ -115,10 +115,22 @@ impl Symbols {
         self.table.is_empty()
     }
 
-    /// Bounds of a size from the symbols' ranges (interval arithmetic, so possibly wider than the truth).
+    /// Bounds of a size from the symbols' ranges (interval arithmetic, so possibly wider than the truth). What a quotient leaves
+    /// of its dividend is known to be a remainder.
     pub fn range(&self, dim: &Dim) -> Range {
+        let all = self.range_by_terms(dim.terms());
+        match remainder(dim) {
+            Some((rest, left)) => {
+                let rest = self.range(&rest);
+                Range { lo: all.lo.max(rest.lo + left.lo), hi: all.hi.min(rest.hi + left.hi) }
+            }
+            None => all,
+        }
+    }
+
+    fn range_by_terms(&self, terms: &[Term]) -> Range {
         let mut total = Range::new(0, 0);
-        for term in dim.terms() {
+        for term in terms {
             let mut product = Range::new(i128::from(term.coef), i128::from(term.coef));
             for atom in &term.factors {
                 product = mul(product, self.atom_range(atom));
@@ -313,6 +325,10 @@ impl Symbols {
             Some(false) => a.clone(),
             None if self.prove(&Pred::Le(b.clone(), a.clone())) == Some(true) => a.clone(),
             None => {
+                let whole = if a.is(0) { uncut(b) } else { uncut(a).filter(|_| b.is(0)) };
+                if let Some(whole) = whole {
+                    return self.max(&Dim::constant(0), &whole);
+                }
                 let (a, b) = if a <= b { (a, b) } else { (b, a) };
                 Dim::atom(Atom::Max(Box::new(a.clone()), Box::new(b.clone())))
             }
@@ -384,6 +400,21 @@ impl Symbols {
     }
 }
 
+/// `x - c` for `max(0, x) - c` with `c >= 0`: one may stand for the other beneath a maximum with 0.
+fn uncut(dim: &Dim) -> Option<Dim> {
+    let cut = |t: &Term| match t.factors.as_slice() {
+        [Atom::Max(zero, x)] if t.coef == 1 && zero.is(0) => Some((**x).clone()),
+        [Atom::Max(x, zero)] if t.coef == 1 && zero.is(0) => Some((**x).clone()),
+        _ => None,
+    };
+    match dim.terms() {
+        [Term { factors, coef }, t] | [t, Term { factors, coef }] if factors.is_empty() && *coef < 0 => {
+            cut(t).map(|x| &x + &Dim::constant(*coef))
+        }
+        _ => None,
+    }
+}
+
 /// The part of a size that no symbol scales.
 fn constant_term(dim: &Dim) -> i64 {
     dim.terms().iter().find(|t| t.factors.is_empty()).map_or(0, |t| t.coef)
@@ -398,6 +429,34 @@ fn only_atom(dim: &Dim) -> Option<&Atom> {
         },
         _ => None,
     }
+}
+
+/// Of a size in which a quotient is subtracted from its dividend, `p*x - p*k*floordiv(x, k)`, the rest, and the bounds of that
+/// part: it is `p*mod(x, k)`. The dividend may itself be a quotient: `floordiv(x, d) - k*floordiv(x, d*k)`.
+fn remainder(dim: &Dim) -> Option<(Dim, Range)> {
+    let terms = dim.terms();
+    let quotient = |t: &Term| match t.factors.as_slice() {
+        [Atom::FloorDiv(x, by)] => by.as_const().filter(|n| *n > 1).map(|n| (x.clone(), n)),
+        _ => None,
+    };
+    for term in terms.iter().filter(|_| terms.len() > 1) {
+        let Some((x, n)) = quotient(term) else { continue };
+        let finer = terms.iter().filter_map(|t| quotient(t).filter(|(y, d)| *y == x && *d < n && n % d == 0));
+        let finer = finer.map(|(y, d)| (Dim::atom(Atom::FloorDiv(y, Box::new(Dim::constant(d)))), n / d));
+        for (dividend, k) in finer.chain([((*x).clone(), n)]) {
+            if term.coef % k != 0 {
+                continue;
+            }
+            let scale = term.coef.checked_neg()? / k;
+            let pair = &(&dividend * &Dim::constant(scale)) + &Dim::from_terms(vec![term.clone()]);
+            let rest = dim - &pair;
+            if rest.terms().len() < terms.len() {
+                let ends = [0, i128::from(scale) * i128::from(k - 1)];
+                return Some((rest, Range::new(ends[0].min(ends[1]), ends[0].max(ends[1]))));
+            }
+        }
+    }
+    None
 }
 
 fn mul(a: Range, b: Range) -> Range {
@@ -488,6 +547,30 @@ mod tests {
         assert_eq!(sy.range(&b).upper(), None);
         let computed = Dim::symbol(sy.add("n", 0, None, SymSource::Bind));
         assert_ne!(sy.min(&computed, &k(1 << 62)), computed);
+    }
+
+    #[test]
+    fn cuts_at_zero_merge() {
+        let (sy, b, _) = setup();
+        let less = |d: &Dim, c| sy.max(&k(0), &(d - &k(c)));
+        assert_eq!(less(&less(&b, 1), 2), less(&b, 3));
+        assert_ne!(less(&less(&b, 1), -2), less(&b, -1));
+    }
+
+    #[test]
+    fn a_quotient_leaves_a_remainder_of_its_dividend() {
+        let (sy, b, _) = setup();
+        let half = |d: &Dim| sy.floor_div(d, &k(2));
+        let twice = |d: &Dim| d * &k(2);
+        let left = &b - &twice(&half(&b));
+        assert_eq!(sy.range(&left), Range { lo: 0, hi: 1 });
+        let quarter = half(&half(&b));
+        assert_eq!(sy.range(&(&(&half(&b) - &twice(&quarter)) + &k(3))), Range { lo: 3, hi: 4 });
+        assert_eq!(sy.range(&(&(&quarter * &k(12)) - &(&b * &k(3)))), Range { lo: -9, hi: 0 });
+        let above = &b + &k(3);
+        assert_eq!(sy.range(&(&above - &(&sy.floor_div(&above, &k(4)) * &k(4)))), Range { lo: 0, hi: 3 });
+        assert_eq!(sy.range(&(&twice(&b) - &twice(&half(&b)))).lo, 0);
+        assert_eq!(sy.range(&(&b - &half(&b))).lo, -(1 << 61));
     }
 
     #[test]

@@ -174,3 +174,67 @@ fn inspect_counts_what_is_not_supported() {
     assert_eq!(info.operators[&(String::new(), "Relu".to_string())].nodes, 1);
     assert_eq!(info.inputs[0].ty, "f32[2]");
 }
+
+/// A model with `x: f32[n]` in and `y` out, whose sizes nobody has written down, and integer constants.
+fn of_sizes(nodes: Vec<NodeProto>, constants: &[(&str, i64)]) -> ModelProto {
+    graph_with(nodes, |g| {
+        g.input[0] = value("x", 1, &["n"]);
+        g.output[0] = value("y", 1, &["?"]);
+        let named = |(name, v): &(&str, i64)| TensorProto { name: Some(name.to_string()), ..int64s(&[*v]) };
+        g.initializer.extend(constants.iter().map(named));
+    })
+}
+
+#[test]
+fn padding_back_what_a_quotient_has_cut_off_needs_no_run_time_size() {
+    let nodes = vec![
+        node("Shape", "x", "all"),
+        node("Div", "all two", "half"),
+        node("Mul", "half two", "even"),
+        node("Sub", "all even", "left"),
+        node("Div", "left two", "before"),
+        node("Sub", "left before", "after"),
+        attrs(node("Concat", "before after", "pads"), vec![int("axis", 0)]),
+        node("Pad", "x pads", "y"),
+    ];
+    let found = imported(&of_sizes(nodes, &[("two", 2)]));
+    assert_eq!(borders(&found)[1], "y: f32[2*n - 2*floordiv(n, 2)]");
+    assert_eq!(run_on(&found, &[1.0, 2.0, 3.0]), [1.0, 2.0, 3.0, 0.0]);
+}
+
+#[test]
+fn a_quotient_of_either_sign_is_rounded_to_zero() {
+    let nodes = vec![
+        node("Shape", "x", "all"),
+        node("Sub", "all five", "short"),
+        node("Div", "short two", "half"),
+        node("Sub", "two half", "count"),
+        node("ConstantOfShape", "count", "y"),
+    ];
+    let found = imported(&of_sizes(nodes, &[("two", 2), ("five", 5)]));
+    assert_eq!(run_on(&found, &[0.0; 2]).len(), 3);
+    assert_eq!(run_on(&found, &[0.0; 8]).len(), 1);
+}
+
+#[test]
+fn floats_that_count_to_a_size_are_as_many() {
+    let nodes = vec![
+        node("Shape", "x", "all"),
+        node("Squeeze", "all", "one"),
+        attrs(node("Cast", "one", "limit"), vec![int("to", 1)]),
+        node("Range", "zero limit half", "y"),
+    ];
+    let scalar = |name: &str, v: f32| TensorProto { name: Some(name.into()), ..floats(&[], &[v]) };
+    let counted = |step: f32| {
+        let model = with(of_sizes(nodes.clone(), &[]), |m| {
+            let initializers = &mut m.graph.as_mut().unwrap().initializer;
+            initializers.extend([scalar("zero", 0.0), scalar("half", step)]);
+        });
+        imported(&model)
+    };
+    let found = counted(1.0);
+    assert_eq!(borders(&found)[1], "y: f32[n]");
+    assert_eq!(run_on(&found, &[0.0; 3]), [0.0, 1.0, 2.0]);
+    assert_eq!(borders(&counted(2.0))[1], "y: f32[floordiv(n + 1, 2)]");
+    assert_eq!(run_on(&counted(0.5), &[0.0; 2]), [0.0, 0.5, 1.0, 1.5]);
+}

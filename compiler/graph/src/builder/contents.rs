@@ -57,6 +57,9 @@ pub(super) fn of_compute(b: &Builder, compute: &Compute, operands: &[ValueId]) -
 }
 
 /// Dtypes whose values are 64-bit integers without wrapping in between.
+/// Weight up to which a quotient that is rounded to zero is followed: a dividend of unknown sign is there three times.
+const TRUNCATED: usize = 64;
+
 fn followed(dtype: DType) -> bool {
     matches!(
         dtype,
@@ -187,6 +190,11 @@ impl Evaluator<'_> {
                 (Some(x), Some(y)) => Some(Dim::constant(x.wrapping_rem(y))),
                 _ if natural(a) && natural(b) && op == BinOp::Div => Some(s.floor_div(a, b)),
                 _ if natural(a) && natural(b) => Some(s.modulo(a, b)),
+                _ if s.range(b).lo > 0 && a.weight() <= TRUNCATED => {
+                    let quotient =
+                        s.select(&Pred::Le(Dim::constant(0), a.clone()), &s.floor_div(a, b), &s.ceil_div(a, b));
+                    Some(if op == BinOp::Div { quotient } else { a - &(&quotient * b) })
+                }
                 _ => None,
             },
             BinOp::Min => Some(s.min(a, b)),

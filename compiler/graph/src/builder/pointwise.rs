@@ -77,8 +77,9 @@ impl Builder {
     }
 }
 
-/// Of two extents that are assumed equal, the one to go on with: a constant, a symbol, the one with fewer terms.
+/// Of two extents that are assumed equal, the one to go on with: a constant, a symbol, the one of less weight. What is built on
+/// it is as large as it is, layer after layer.
 fn simpler<'a>(a: &'a Dim, b: &'a Dim) -> &'a Dim {
-    let weight = |d: &Dim| (d.as_const().is_none(), d.as_symbol().is_none(), d.terms().len());
+    let weight = |d: &Dim| (d.as_const().is_none(), d.as_symbol().is_none(), d.weight());
     if weight(b) < weight(a) { b } else { a }
 }

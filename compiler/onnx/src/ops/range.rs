@@ -14,6 +14,7 @@ use graph::dim::{Dim, Pred};
 use graph::dtype::DType;
 use graph::expr::{Expr, Rounding, UnOp};
 use graph::graph::ValueId;
+use graph::node::Op;
 
 use crate::operator::{AttrKind, Ctx, Operator, attr, exactly};
 use crate::value::ImportValue;
@@ -64,7 +65,69 @@ fn of_floats(ctx: &mut Ctx<'_>) -> Result<ValueId, BuildError> {
         let flat = ctx.input(position)?;
         operands.push(ctx.b.reshape(flat, Vec::new())?);
     }
-    let count = ctx.b.compute(&operands, Vec::new(), |p| {
+    let shape = match whole_count(ctx)? {
+        Some(count) => vec![count],
+        None => counted(ctx, &operands, wide)?,
+    };
+    ctx.b.compute(&operands, shape, |p| {
+        let [start, delta] = [0, 2].map(|k| {
+            let value = p.load(k, &[]);
+            p.cast(value, wide)
+        });
+        let i = p.index(0);
+        let i = p.cast(i, wide);
+        let offset = p.mul(i, delta);
+        let value = p.add(start, offset);
+        let value = p.cast(value, dtype);
+        p.out(value);
+    })
+}
+
+/// Integers up to this are `f32`s.
+const EXACT: i64 = 1 << 24;
+
+/// How many there are if start, limit and delta are whole numbers that are known as sizes.
+fn whole_count(ctx: &mut Ctx<'_>) -> Result<Option<Dim>, BuildError> {
+    if !matches!(ctx.dtype(0)?, DType::F32 | DType::F64) {
+        return Ok(None);
+    }
+    let [start, limit, delta] = [0, 1, 2].map(|position| whole(ctx, position));
+    let (Some(start), Some(limit), Some(delta)) = (start, limit, delta.and_then(|d| d.as_const())) else {
+        return Ok(None);
+    };
+    if delta == 0 {
+        return Ok(None);
+    }
+    for end in [&start, &limit] {
+        ctx.b.assume(Pred::Le(end.clone(), Dim::constant(EXACT)), "a size that Range counts to is at most 2^24")?;
+    }
+    let symbols = &ctx.b.model().symbols;
+    let span = if delta < 0 { &start - &limit } else { &limit - &start };
+    let count = symbols.ceil_div(&span, &Dim::constant(delta.saturating_abs()));
+    Ok(Some(symbols.max(&Dim::constant(0), &count)))
+}
+
+/// An input as a size: a whole constant, or what was an integer before it was cast.
+fn whole(ctx: &mut Ctx<'_>, position: usize) -> Option<Dim> {
+    let value = ctx.input(position).ok()?;
+    if let Some(tensor) = ctx.b.const_tensor(value) {
+        let [number] = tensor.to_f64s()[..] else { return None };
+        let fits = number.fract() == 0.0 && number.abs() <= EXACT as f64;
+        return fits.then(|| Dim::constant(number as i64));
+    }
+    let node = ctx.b.graph().nodes.iter().rev().find(|n| n.results.contains(&value))?;
+    let (Op::Compute(compute), [source]) = (&node.op, node.operands.as_slice()) else { return None };
+    let [out] = compute.outs[..] else { return None };
+    let Expr::Cast { value: cast, .. } = compute.exprs.get(out)? else { return None };
+    let Expr::Load { or: None, .. } = compute.exprs.get(*cast)? else { return None };
+    let contents = ctx.b.contents(*source)?;
+    let [size] = &contents[..] else { return None };
+    (ctx.b.model().symbols.range(size).lo >= -i128::from(EXACT)).then(|| size.clone())
+}
+
+/// The number of steps, counted in floats while the model runs.
+fn counted(ctx: &mut Ctx<'_>, operands: &[ValueId], wide: DType) -> Result<Vec<Dim>, BuildError> {
+    let count = ctx.b.compute(operands, Vec::new(), |p| {
         let [start, limit, delta] = [0, 1, 2].map(|k| {
             let value = p.load(k, &[]);
             p.cast(value, wide)
@@ -78,19 +141,7 @@ fn of_floats(ctx: &mut Ctx<'_>) -> Result<ValueId, BuildError> {
         let count = p.add_expr(Expr::Cast { to: DType::I64, saturate: true, rounding, value: positive });
         p.out(count);
     })?;
-    let shape = ctx.b.dims_of(count, 0, None)?;
-    ctx.b.compute(&operands, shape, |p| {
-        let [start, delta] = [0, 2].map(|k| {
-            let value = p.load(k, &[]);
-            p.cast(value, wide)
-        });
-        let i = p.index(0);
-        let i = p.cast(i, wide);
-        let offset = p.mul(i, delta);
-        let value = p.add(start, offset);
-        let value = p.cast(value, dtype);
-        p.out(value);
-    })
+    ctx.b.dims_of(count, 0, None)
 }
 
 #[cfg(test)]
