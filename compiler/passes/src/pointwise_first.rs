@@ -2,8 +2,8 @@
 //! they belong to, and the view stands before its reader.
 //!
 //! Before: `views` has made one map of each chain. After: no Compute that applies an expression to the elements of one
-//! operand in place reads a permutation or reshape that nothing else reads. The number of elements stays, so nothing is
-//! computed more often.
+//! operand in place reads a permutation or reshape that nothing else reads; other operands are constants of dims that the map
+//! keeps whole (scale and shift of channels). The number of elements stays, so nothing is computed more often.
 //!
 //! ```text
 //! %1 = compute [4, 2] (%0) { load 0 [i1, i0] }        %1 = compute [2, 4] (%0) { mul (load 0 [i0, i1]), 0.5 }
@@ -11,6 +11,7 @@
 //! ```
 
 use graph::builder::BuildError;
+use graph::dtype::DType;
 use graph::expr::{Expr, ExprId, Exprs, Leaves};
 use graph::graph::{Model, ValueId};
 use graph::node::{Compute, Node, Op};
@@ -34,7 +35,10 @@ fn run(model: &mut Model, ctx: &Ctx<'_>) -> Result<Changes, PassError> {
 
 fn rule(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
     let Op::Compute(compute) = &node.op else { return Ok(None) };
-    let ([operand], [out], [_]) = (&node.operands[..], &compute.outs[..], &node.results[..]) else { return Ok(None) };
+    let ([out], [_]) = (&compute.outs[..], &node.results[..]) else { return Ok(None) };
+    let constant = |value: &ValueId| site.facts.is_const(site.old, *value);
+    let mut moving = node.operands.iter().enumerate().filter(|(_, value)| !constant(value));
+    let (Some((position, operand)), None) = (moving.next(), moving.next()) else { return Ok(None) };
     let in_place = is_in_place(compute, node, *operand)
         && !matches!(compute.exprs.get(*out), Some(Expr::Load { .. } | Expr::Const(_)));
     let Some(view) = map::of_value(site.old, site.facts, *operand) else { return Ok(None) };
@@ -46,10 +50,15 @@ fn rule(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
     if !view.is_bijection(&space, &source.shape) {
         return Ok(None);
     }
-    let moved = in_place_over(compute, source.shape.len(), source.dtype)?;
+    let dtypes: Option<Vec<DType>> = node.operands.iter().map(|v| site.tensor(*v).map(|t| t.dtype)).collect();
+    let Some(moved) = dtypes.map(|dtypes| in_place_over(compute, position, &view, &dtypes)) else { return Ok(None) };
+    let Some(moved) = moved? else { return Ok(None) };
     let new = Compute { shape: source.shape.clone(), ..moved };
     let dtype = new.outs.first().map(|o| new.exprs.dtype(*o)).unwrap_or(source.dtype);
-    let operands = vec![site.get(view.source)?];
+    let mut operands = site.get_all(&node.operands)?;
+    if let Some(operand) = operands.get_mut(position) {
+        *operand = site.get(view.source)?;
+    }
     let origins = site.b.set_origins(node.origins.clone());
     let values = site.b.add_compute(new, operands)?;
     site.b.set_origins(view.node.origins.clone());
@@ -81,24 +90,46 @@ fn is_in_place(compute: &Compute, node: &Node, operand: ValueId) -> bool {
     compute.reduce.is_empty() && reads && clean && !bare && map::reads_in_place(compute, node, operand)
 }
 
-/// The same expressions over a domain of another rank.
-fn in_place_over(compute: &Compute, rank: usize, dtype: graph::dtype::DType) -> Result<Compute, BuildError> {
-    let operands = [dtype];
-    let leaves = Leaves { operands: &operands, accs: &[] };
+/// The same expressions over the domain of what a map moves, where the operand at `main` is it. `None` if another operand is read
+/// along a dim that is no dim of that domain.
+fn in_place_over(
+    compute: &Compute,
+    main: usize,
+    view: &map::Map<'_>,
+    dtypes: &[DType],
+) -> Result<Option<Compute>, BuildError> {
+    let leaves = Leaves { operands: dtypes, accs: &[] };
     let mut exprs = Exprs::default();
-    let index = (0..rank).map(|d| exprs.add(Expr::Index(d as u32), leaves)).collect::<Result<Vec<_>, _>>()?;
+    let index = (0..view.index.len()).map(|d| exprs.add(Expr::Index(d as u32), leaves));
+    let index = index.collect::<Result<Vec<_>, _>>()?;
+    let place = |k: u32| view.index.iter().position(|at| view.compute.exprs.get(*at) == Some(&Expr::Index(k)));
     let mut ids: Vec<ExprId> = Vec::with_capacity(compute.exprs.len());
     for (_, expr) in compute.exprs.iter() {
+        let mut strange = false;
         let new = match expr {
-            Expr::Load { .. } => exprs.add(Expr::Load { operand: 0, index: index.clone(), or: None }, leaves)?,
+            Expr::Load { operand, .. } if *operand as usize == main => {
+                exprs.add(Expr::Load { operand: *operand, index: index.clone(), or: None }, leaves)?
+            }
             Expr::Index(_) => ExprId(0),
             other => {
-                let expr = other.map_children(&mut |child| ids.get(child.0 as usize).copied().unwrap_or(child));
+                let expr = other.map_children(&mut |child| match compute.exprs.get(child) {
+                    Some(Expr::Index(k)) => match place(*k).and_then(|d| index.get(d)) {
+                        Some(id) => *id,
+                        None => {
+                            strange = true;
+                            child
+                        }
+                    },
+                    _ => ids.get(child.0 as usize).copied().unwrap_or(child),
+                });
+                if strange {
+                    return Ok(None);
+                }
                 exprs.add(expr, leaves)?
             }
         };
         ids.push(new);
     }
     let outs = compute.outs.iter().filter_map(|o| ids.get(o.0 as usize).copied()).collect();
-    Ok(Compute { shape: Vec::new(), reduce: Vec::new(), exprs, accs: Vec::new(), outs })
+    Ok(Some(Compute { shape: Vec::new(), reduce: Vec::new(), exprs, accs: Vec::new(), outs }))
 }
