@@ -14,6 +14,7 @@ mod affine;
 mod algebra;
 mod cse;
 mod dce;
+mod deep_convolutions;
 mod error;
 mod facts;
 mod fold;

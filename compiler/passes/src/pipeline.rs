@@ -7,9 +7,9 @@ use graph::verify;
 use crate::PassError;
 use crate::precision::{self, Precision};
 use crate::{
-    algebra, cse, dce, fold, fold_affine, integer_products, merge_binds, merge_contractions, no_op, pointwise_first,
-    recognise_attention, recognise_norm, recognise_softmax, relabel, scale_out, split_taps, transposed, unit_views,
-    views,
+    algebra, cse, dce, deep_convolutions, fold, fold_affine, integer_products, merge_binds, merge_contractions, no_op,
+    pointwise_first, recognise_attention, recognise_norm, recognise_softmax, relabel, scale_out, split_taps,
+    transposed, unit_views, views,
 };
 
 /// One step of the pipeline.
@@ -48,7 +48,8 @@ pub struct Options {
     pub rounds: usize,
     /// Merge contractions of one operand with constant weights (Q, K, V). The parts become views of one result.
     pub merge_contractions: bool,
-    /// Keep what the CPU has kernels for and GPUs do not: transposed convolutions of one group over up to three dims, and convolutions with few outputs.
+    /// Keep what the CPU has kernels for and GPUs do not: transposed convolutions of one group over up to three dims, convolutions over
+    /// three dims, and convolutions with few outputs.
     pub cpu_kernels: bool,
     /// What products are formed in, and intermediate values stored in.
     pub precision: Precision,
@@ -124,8 +125,14 @@ pub const PIPELINE: &[Pass] = &[
 ];
 
 /// Passes that run once, in order, when the rounds have settled.
-pub const AFTERWARDS: &[Pass] =
-    &[recognise_attention::PASS, transposed::PASS, split_taps::PASS, precision::PASS, integer_products::PASS];
+pub const AFTERWARDS: &[Pass] = &[
+    recognise_attention::PASS,
+    transposed::PASS,
+    deep_convolutions::PASS,
+    split_taps::PASS,
+    precision::PASS,
+    integer_products::PASS,
+];
 
 /// Runs the pipeline until a round changes nothing, then the passes that run once, and the pipeline again; or up to
 /// [`Options::stop_after`]. The model is verified at the end.
