@@ -640,6 +640,9 @@ impl<'a> StagePrinter<'a> {
                         return Ok(quote!(#slice[#counter] = #stored;));
                     }
                 }
+                if let Some(tokens) = self.tile_store((name, port), &address, start.as_ref(), &tokens) {
+                    return Ok(tokens);
+                }
                 let at = since(start.as_ref(), self.size_tokens(&address));
                 Ok(store(name, port.dtype, &at, tokens))
             }

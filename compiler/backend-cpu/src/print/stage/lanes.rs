@@ -433,6 +433,36 @@ impl StagePrinter<'_> {
         }}
     }
 
+    /// Stores a lane of a tile whose places lie apart: from an array, after the loop over the lanes, which so has no branch.
+    pub(super) fn tile_store(
+        &mut self,
+        (name, port): (&Ident, &Port),
+        address: &Dim,
+        start: Option<&TokenStream>,
+        value: &TokenStream,
+    ) -> Option<TokenStream> {
+        let whole = self.spec.tile.as_ref().is_some_and(|tile| tile.count.is_none()) && self.spec.reduce.is_empty();
+        let innermost = self.innermost.filter(|_| whole)?;
+        let depth = self.loops.len();
+        let mut known = port.dtype.bits() >= 8 && port.dtype != DType::Str;
+        address.for_each_symbol(&mut |s| known &= s == innermost || self.names.get(&s).is_some_and(|n| n.1 < depth));
+        let index = self.loops.last().filter(|_| known)?.name.clone();
+        let (counter, at) = (format_ident!("{index}_n"), since(start, self.size_tokens(address)));
+        let (array, ty) = (format_ident!("out{}", self.rows), storage_type(port.dtype));
+        self.rows += 1;
+        if let Some(slot) = depth.checked_sub(1).and_then(|level| self.before.get_mut(level)) {
+            slot.extend(quote!(let mut #array: [#ty; 16] = [Default::default(); 16];));
+        }
+        self.behind.extend(quote! {
+            for (#counter, value) in #array.iter().enumerate() {
+                let #index = #counter as i64;
+                scalar::store(&mut *#name, #at, *value);
+            }
+        });
+        let stored = to_stored(port.dtype, value.clone());
+        Some(quote!(#array[#counter] = #stored;))
+    }
+
     /// Stores a lane: to an array that goes to memory after the loop, if the lanes lie side by side.
     pub(super) fn lane_store(
         &mut self,
@@ -465,7 +495,7 @@ impl StagePrinter<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::print::print_kernel;
+    use crate::print::{TileMap, print_epilogue, print_kernel};
 
     /// What a kernel's function has, and what it has not.
     fn check(text: &str, with: &[&str], without: &[&str]) {
@@ -522,6 +552,18 @@ mod tests {
                e6 = load 0 [e0, e1] or e5
                out [e6 to 0 [e0, e1]] } } }";
         check(text, &["scalar :: gather (x1", "scalar :: gather (x0", ", g0)"], &["scalar :: load"]);
+    }
+
+    #[test]
+    fn tiles_go_to_places_apart_after_their_loop() {
+        let epilogue = |result: &str| {
+            let text = pointwise("f32[p0, p1]", result, "[e0, e1]", "exp");
+            let map = TileMap { n: vec![0], y: Vec::new(), x: Vec::new(), c: 1 };
+            print_epilogue(&nest::text::parse(&text).unwrap(), 1, &map, "e", "").unwrap().tokens.to_string()
+        };
+        let apart = epilogue("f32[p0, p1] strides [1, p0]");
+        assert!(apart.contains("for (ci_n , value) in out") && apart.contains("[ci_n] = e3 ;"), "{apart}");
+        assert!(!epilogue("f32[p0, p1]").contains("value) in out"));
     }
 
     #[test]
