@@ -217,6 +217,25 @@ fn a_quotient_of_either_sign_is_rounded_to_zero() {
 }
 
 #[test]
+fn sums_that_are_cut_layer_after_layer_stay_as_small_as_their_parts() {
+    let mut nodes = Vec::new();
+    let mut sum = "x".to_string();
+    for k in 0..12 {
+        let before = if k == 0 { "x".to_string() } else { format!("x{}", k - 1) };
+        nodes.push(node("Slice", &format!("{before} one end"), &format!("x{k}")));
+        nodes.push(node("Shape", &format!("x{k}"), &format!("all{k}")));
+        nodes.push(node("Neg", &format!("all{k}"), &format!("from{k}")));
+        nodes.push(node("Slice", &format!("{sum} from{k} end"), &format!("cut{k}")));
+        let next = if k == 11 { "y".to_string() } else { format!("sum{k}") };
+        nodes.push(node("Add", &format!("cut{k} x{k}"), &next));
+        sum = next;
+    }
+    let found = imported(&of_sizes(nodes, &[("one", 1), ("end", i64::MAX)]));
+    let size = &borders(&found)[1];
+    assert!(size.len() < 200, "{size}");
+}
+
+#[test]
 fn floats_that_count_to_a_size_are_as_many() {
     let nodes = vec![
         node("Shape", "x", "all"),

@@ -93,6 +93,10 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
 fn walk(symbols: &Symbols, start: &Dim, end: &Dim, step: &Dim, extent: &Dim) -> (Dim, Dim) {
     let (zero, below) = (Dim::constant(0), Dim::constant(-1));
     let last = extent + &below;
+    // What is left behind a start, without the start's bound: cuts of cuts stay one cut.
+    if step.is(1) && end.as_const().is_some_and(|end| end >= END) && symbols.range(start).lo >= 0 {
+        return (symbols.min(start, extent), symbols.max(&zero, &(extent - start)));
+    }
     let up = Pred::Le(Dim::constant(1), step.clone());
     let first = {
         let down = symbols.min(&clamp(symbols, start, extent, &zero, &last), &last);
