@@ -127,7 +127,7 @@ impl Groups {
         b.bra_unless(any, done);
         b.place(head);
         b.cp_async_wait(ahead - 1);
-        b.emit(Form::new(Op::FenceProxyAsync, ()), []);
+        b.emit(Form::new(Op::FenceProxyAsyncShared, ()), []);
         b.barrier();
         b.emit(Form::new(Op::WgmmaFence, ()), []);
         self.multiply(b, &sums, ([left, right], read), always);

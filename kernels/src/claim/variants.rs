@@ -16,7 +16,7 @@ use crate::lower::workspace;
 use crate::{cluster, gemm, simt, wide};
 
 /// Of the kernels of products and convolutions: a change of their speed makes it another.
-const REVISION: u32 = 4;
+const REVISION: u32 = 5;
 /// How often a sum may be cut, and the fewest terms of a part.
 const SPLITS: [u32; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 const LEAST_DEPTH: f64 = 128.0;
