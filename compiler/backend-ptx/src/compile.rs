@@ -251,7 +251,7 @@ fn stage_launches(ctx: Ctx<'_>, flat: &Flat, variant: &Variant) -> Result<Vec<Gp
             let (mut w, places, results) = start("columns")?;
             let sinks = Sinks { results: &results, kept: &[] };
             let grid = columns::emit(&mut w, flat, ix, columns, places, &sinks)?;
-            let mut out = vec![ctx.launch(w, &variant.when, grid, THREADS)?];
+            let mut out = vec![ctx.launch(w, &variant.when, grid, columns.threads)?];
             if columns.parts > 1 {
                 out.push(parts_launch(ctx, flat, variant, columns.parts)?);
             }

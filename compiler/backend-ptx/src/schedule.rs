@@ -111,7 +111,7 @@ fn without_vectors(schedule: Schedule) -> Schedule {
         Schedule::Points { .. } | Schedule::Blocks(_) | Schedule::Tile { .. } | Schedule::Contract => {
             Schedule::Points { vector: 1, unroll: 1 }
         }
-        Schedule::Columns(_) => Schedule::Columns(Columns { vector: 1, lanes: 1, parts: 1 }),
+        Schedule::Columns(_) => Schedule::Columns(Columns::of(1, 1, 1)),
         Schedule::Reduce { points, lanes, rows, .. } => Schedule::Reduce { points, lanes, vector: 1, rows, parts: 1 },
     }
 }
@@ -179,12 +179,15 @@ fn reductions(flat: &Flat, symbols: &Symbols) -> Vec<(Pred, Schedule)> {
     }
     let few = |n| at_most(&points, n);
     let many_steps = |n| at_least(&steps, n);
+    // Rows of this length keep one CTA too long.
+    const STEPS: i64 = 1 << 16;
     let mut out = Vec::new();
-    if is_along_rows(flat) {
-        out.push((at_most(&steps, 32), Schedule::Columns(Columns { vector: 1, lanes: 1, parts: 1 })));
+    if is_along_rows(flat) && !is_gathered_window(flat) {
+        out.push((at_most(&steps, 32), Schedule::Columns(Columns::of(1, 1, 1))));
         if let Some((vector, fits)) = vector_of_steps(flat, symbols) {
             let both = |pred| all([fits.clone(), pred], symbols);
-            out.push((both(all([few(512), many_steps(1 << 15)], symbols)), of(1, THREADS, vector, true, PARTS)));
+            out.push((both(all([few(512), many_steps(STEPS)], symbols)), of(1, THREADS, vector, true, PARTS)));
+            out.push((both(all([few(264), many_steps(1 << 13)], symbols)), of(1, 1024, vector, true, 1)));
             out.push((both(at_most(&steps, 1024)), of(8, 32, vector, true, 1)));
             out.push((fits, of(1, THREADS, vector, true, 1)));
         }
@@ -193,6 +196,7 @@ fn reductions(flat: &Flat, symbols: &Symbols) -> Vec<(Pred, Schedule)> {
         out.push((always, of(1, THREADS, 1, true, 1)));
         return out;
     }
+    out.extend(strips(flat, symbols));
     if let Some((vector, fits)) = vector_of(flat, symbols) {
         out.extend(columns(flat, vector, symbols).into_iter().map(|(pred, s)| (all([fits.clone(), pred], symbols), s)));
     }
@@ -202,11 +206,44 @@ fn reductions(flat: &Flat, symbols: &Symbols) -> Vec<(Pred, Schedule)> {
 
 /// Threads that keep a GPU busy.
 const BUSY: i64 = 1 << 17;
+/// Bytes of a sector: neighbouring threads read at least so many.
+const SECTOR: u32 = 32;
+/// Bytes that one CTA reads for a strip of points at most.
+const STRIP: i64 = 256 << 10;
+
+/// Whether a reduction has few steps, and these lie apart in some operand.
+fn is_gathered_window(flat: &Flat) -> bool {
+    let step = flat.extents().len().checked_sub(1);
+    let apart = |dim: usize| flat.views().any(|v| v.along(dim) == Along::Apart);
+    flat.steps().as_const().is_some_and(|n| n <= 16) && step.is_some_and(apart)
+}
+
+/// A strip of points for each CTA, one sector wide, where all operands have neighbouring points beside each other and threads with
+/// runs of their own would be too few.
+fn strips(flat: &Flat, symbols: &Symbols) -> Option<(Pred, Schedule)> {
+    let (points, steps) = (flat.points().as_const()?, flat.steps().as_const()?);
+    let dim = flat.parallel.len().checked_sub(1)?;
+    let bits = flat.views().filter(|v| v.along(dim) == Along::Next).map(|v| v.dtype.bits()).max()?;
+    if bits < 8 || flat.views().count() != flat.sources.len() {
+        return None;
+    }
+    let vector = (32 / bits).max(1);
+    let runs = SECTOR / (vector * bits / 8);
+    let few = points * 8 <= BUSY && steps >= 16 && steps * i64::from(SECTOR) <= STRIP;
+    let stored = flat.outs.iter().all(|(_, sink)| !matches!(sink, Sink::Indexed { .. }));
+    let apart = flat.views().any(|v| v.along_runs(dim, vector) == Along::Apart);
+    if !few || !stored || apart || flat.stores().any(|(access, _)| along(access, dim) != Along::Next) {
+        return None;
+    }
+    let lanes = (steps / 4).clamp(4, 64).cast_unsigned().next_power_of_two() as u32;
+    let columns = Columns { vector, lanes, parts: 1, threads: (lanes * runs).max(32) };
+    Some((vector_fits(flat, dim, vector, symbols), Schedule::Columns(columns)))
+}
 
 /// Schedules of columns by their sizes; the last is for all.
 fn columns(flat: &Flat, vector: u32, symbols: &Symbols) -> Vec<(Pred, Schedule)> {
     let (points, steps) = (flat.points(), flat.steps());
-    let of = |lanes, parts| Schedule::Columns(Columns { vector, lanes, parts });
+    let of = |lanes, parts| Schedule::Columns(Columns::of(vector, lanes, parts));
     if let (Some(points), Some(steps)) = (points.as_const(), steps.as_const()) {
         let runs = (points / i64::from(vector)).max(1);
         let wanted = (BUSY / runs).min(steps / 8).max(1);
@@ -240,10 +277,14 @@ pub fn vector_of_steps(flat: &Flat, symbols: &Symbols) -> Option<(u32, Pred)> {
     let dim = flat.extents().len().checked_sub(1)?;
     let runs = flat.views().filter(|v| v.along(dim) == Along::Next);
     let narrowest = runs.map(|v| v.dtype.bits()).min()?;
-    let vector = (128 / narrowest.max(8)).clamp(2, 8);
+    let mut vector = (128 / narrowest.max(8)).clamp(2, 8);
+    let last = flat.extents().get(dim).cloned()?;
+    while vector > 2 && last.as_const().is_some_and(|n| n % i64::from(vector) != 0) {
+        vector /= 2;
+    }
     let runs = flat.views().filter(|v| v.along(dim) == Along::Next);
     let aligned = runs.map(|v| v.aligned(dim, access_width(v.dtype.bits(), vector), symbols));
-    let whole = Pred::Divides(Dim::constant(i64::from(vector)), flat.extents().get(dim)?.clone());
+    let whole = Pred::Divides(Dim::constant(i64::from(vector)), last);
     Some((vector, all(aligned.chain([whole]), symbols)))
 }
 

@@ -102,6 +102,7 @@ fn rows_are_reduced_by_warps_and_ctas() {
         format!("Reduce {{ points: {points}, lanes: {lanes}, vector: {vector}, rows: {rows}, parts: {parts} }}")
     };
     check(&kernel("100"), "[128]", "[200]", &[&of(8, 32, 4, true, 1)]);
-    check(&kernel("4096"), "[128]", "[8192]", &[&of(1, 256, 4, true, 1)]);
-    check(&kernel("3"), "[128]", "[6]", &["Columns(Columns { vector: 1, lanes: 1, parts: 1 })"]);
+    check(&kernel("2048"), "[128]", "[4096]", &[&of(1, 256, 4, true, 1)]);
+    check(&kernel("4096"), "[128]", "[8192]", &[&of(1, 1024, 4, true, 1)]);
+    check(&kernel("3"), "[128]", "[6]", &["Columns(Columns { vector: 1, lanes: 1, parts: 1, threads: 256 })"]);
 }

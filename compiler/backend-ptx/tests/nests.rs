@@ -181,6 +181,34 @@ fn norms_of_rows() {
     check("norm", text, &[&[1], &[10]], Ulp(4));
 }
 
+/// Mean, variance and values of groups of channels that lie innermost: a row has two dims.
+#[test]
+fn norms_of_groups() {
+    for (group, pixels) in [(4, 35), (3, 64), (16, 600)] {
+        let (channels, count) = (group * 2, group * pixels);
+        let at = |first: u32| {
+            format!("e0 = index 0 e1 = index 1 e2 = index 2 e3 = index 3 e4 = const i64 {group} e5 = mul e1, e4 e6 = add e5, e3
+              e7 = load 0 [e0, e2, e6] e8 = cast f32 e7 e9 = load {first} [] e10 = sub e8, e9")
+        };
+        let text = format!(
+            "kernel params 0 {{ operand f16[3, {pixels}, {channels}] result f32[3, 2] result f16[3, {pixels}, {channels}]
+              nest outer [3, 2] {{
+                stage inner [] {{ reduce [{pixels}, {group}]
+                  e0 = index 0 e1 = index 1 e2 = index 2 e3 = index 3 e4 = const i64 {group} e5 = mul e1, e4 e6 = add e5, e3
+                  e7 = load 0 [e0, e2, e6] e8 = cast f32 e7 acc0: f32 = sum e8 e9 = acc 0 e10 = const f32 {count}.0
+                  e11 = div e9, e10 out [e11 keep] }}
+                stage inner [] {{ reduce [{pixels}, {group}]
+                  {} e11 = mul e10, e10 acc0: f32 = sum e11 e12 = acc 0 out [e12 keep, e12 to 0 [e0, e1]] }}
+                stage inner [{pixels}, {group}] {{
+                  {} e11 = load 2 [] e12 = sqrt e11 e13 = div e10, e12 e14 = cast f16 e13 out [e14 to 1 [e0, e2, e6]] }}
+              }} }}",
+            at(1),
+            at(1)
+        );
+        check(&format!("group_{group}_{pixels}"), &text, &[&[]], Ulp(1 << 14));
+    }
+}
+
 /// A reduction of one operand; all elements are small whole numbers and quarters, so that ties occur.
 fn reduction(name: &str, dtype: &str, from: &str, to: &str, reduce: &str, index: &str, acc: &str, sizes: &[&[i64]]) {
     let rank = to.split(',').count();
@@ -223,6 +251,10 @@ fn columns_and_windows() {
             reduction("pool", dtype, "p0, 7, 7, 40", "p0, 40", "7, 7", "e0, e2, e3, e1", acc, &[&[3, 0]]);
             reduction("window", dtype, "p0, 3, 40", "p0, 40", "3", "e0, e2, e1", acc, &[&[5, 0]]);
         }
+    }
+    for (dtype, acc) in [("f32", "sum"), ("f16", "sum"), ("f16", "max"), ("f16", "argmax"), ("i8", "argmin")] {
+        reduction("strip", dtype, "3, 7, 7, 40", "3, 40", "7, 7", "e0, e2, e3, e1", acc, &[&[]]);
+        reduction("tall", dtype, "1000, 24", "24", "1000", "e1, e0", acc, &[&[]]);
     }
     reduction("tall", "f32", "3000, 40", "40", "3000", "e1, e0", "sum", &[&[]]);
     reduction("tall_5", "f32", "p0, 5", "5", "p0", "e1, e0", "sum", &[&[3000, 0], &[20000, 0]]);

@@ -77,6 +77,16 @@ fn a_norm_with_what_is_around_it_is_one_launch() {
 }
 
 #[test]
+fn a_norm_of_a_transposed_input_is_one_launch() {
+    check("norm_of_transposed", 1, Tolerance::Ulp(16), |b| {
+        let x = input(b, DType::F32, &[5, 3, 64]);
+        let turned = b.transpose(x, &[1, 0, 2]).unwrap();
+        let norm = Norm { axes: vec![2], center: true, eps: Scalar::f32(1e-5), stats: DType::F32 };
+        vec![b.norm(&norm, turned).unwrap().value]
+    });
+}
+
+#[test]
 fn rows_over_several_dims() {
     check("instance_norm", 1, Tolerance::Ulp(16), |b| {
         let x = input(b, DType::F32, &[2, 3, 4, 9]);

@@ -4,6 +4,7 @@
 //! `select(in_range(i), P(i), e)`, where the loads inside P get an `or` of their own, because `select` evaluates both sides.
 
 mod from_polynomial;
+mod straighten;
 
 use std::collections::HashMap;
 

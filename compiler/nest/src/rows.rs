@@ -42,19 +42,27 @@ pub enum Role {
 }
 
 impl RowShape {
-    /// The rows that a group reduces, if it reduces rows; the shape is that of an operand.
-    pub fn reduced_by(fused: &Fused) -> Option<RowShape> {
+    /// The rows that a group may be said to reduce, if it reduces any; those that an operand has as its shape come first.
+    pub fn reduced_by(fused: &Fused) -> Vec<RowShape> {
         let extents: Vec<Dim> = fused.reduce.iter().filter(|e| e.size.is_none()).map(|e| e.bound.clone()).collect();
         if extents.is_empty() || extents.len() != fused.reduce.len() {
-            return None;
+            return Vec::new();
         }
         let kept = fused.shape.len().checked_sub(extents.len());
         let kept = kept.filter(|first| fused.shape.iter().skip(*first).all(|d| d.is(1)));
-        [kept, Some(fused.shape.len())].into_iter().flatten().find_map(|first| {
+        let of = |first: usize| {
             let mut shape: Vec<Dim> = fused.shape.iter().take(first).cloned().collect();
             shape.extend(extents.iter().cloned());
-            fused.operands.iter().any(|o| o.shape == shape).then_some(RowShape { shape, first })
-        })
+            RowShape { shape, first }
+        };
+        let mut out: Vec<RowShape> = kept.into_iter().chain([fused.shape.len()]).map(of).collect();
+        out.sort_by_key(|rows| !rows.is_of_operand(fused));
+        out
+    }
+
+    /// Whether an operand has the shape of all rows.
+    pub fn is_of_operand(&self, fused: &Fused) -> bool {
+        fused.operands.iter().any(|o| o.shape == self.shape)
     }
 
     fn outer(&self) -> &[Dim] {

@@ -2,6 +2,9 @@
 //!
 //! ```text
 //! thread = lane * runs + run      run r has points r * vector … of the last parallel dim; lane l has steps l, l + lanes, …
+//!
+//! strips    fewer runs than a warp has threads: 8 of 4 bytes are a sector; lanes of a warp combine by shuffles, then warps once
+//! else      lanes combine by halves in shared memory
 //! ```
 //!
 //! Windows (few steps, known) are written out; otherwise some steps are loaded before they are combined.
@@ -14,7 +17,8 @@ use crate::flat::Flat;
 use crate::index::Ix;
 use crate::point::{Place, Point, Stage};
 use crate::points::{Sinks, blocks, in_runs, run_start, shifted, store};
-use crate::reduce::{Share, combine, parts, states, take, with_steps};
+use crate::reduce::combine::shuffled;
+use crate::reduce::{SLOT, Share, combine, get, parts, put, states, take, with_steps};
 use crate::schedule::THREADS;
 use crate::state::State;
 use crate::writer::{V, Writer};
@@ -29,12 +33,32 @@ pub struct Columns {
     pub lanes: u32,
     /// CTAs that share the steps of a point.
     pub parts: u32,
+    pub threads: u32,
 }
 
 impl Columns {
+    /// Columns of CTAs of the usual size.
+    pub fn of(vector: u32, lanes: u32, parts: u32) -> Columns {
+        Columns { vector, lanes, parts, threads: THREADS }
+    }
+
+    /// Runs of points of a CTA.
+    fn runs(self) -> u32 {
+        self.threads / self.lanes
+    }
+
+    /// Whether lanes of one run share a warp.
+    fn is_strip(self) -> bool {
+        self.runs() < 32
+    }
+
     /// Steps whose elements are loaded at once.
     fn at_once(self) -> u32 {
-        if self.vector > 4 { 4 } else { 8 }
+        match self.vector {
+            5.. => 4,
+            _ if self.is_strip() => 16,
+            _ => 8,
+        }
     }
 }
 
@@ -58,7 +82,7 @@ pub fn emit(
     let stage = Stage::new(flat, ix, places);
     let runs = in_runs(&flat.parallel, columns.vector);
     let total = Dim::product(&runs);
-    let per_cta = THREADS / columns.lanes;
+    let per_cta = columns.runs();
     let (thread, cta) = (w.thread(), w.cta(ix));
     let (lane, within) = w.ix_divide(Ix::Narrow, thread, &Dim::constant(i64::from(per_cta)));
     let lane = if columns.lanes == 1 { w.m.u32(0) } else { lane };
@@ -75,9 +99,13 @@ pub fn emit(
     }
     let run = Run { index: run_start(w, ix, position, &runs, columns.vector), states: all };
     steps(w, &stage, &run, columns, lane)?;
-    let share = Share { points: per_cta, lanes: columns.lanes, vector: 1, rows: false, parts: 1 };
-    for states in &run.states {
-        combine(w, states, share, lane)?;
+    if columns.is_strip() {
+        combine_strips(w, &run.states, columns)?;
+    } else {
+        let share = Share { points: per_cta, lanes: columns.lanes, vector: 1, rows: false, parts: 1 };
+        for states in &run.states {
+            combine(w, states, share, lane)?;
+        }
     }
     let zero = w.m.u32(0);
     let leads = w.m.icmp(Relation::Eq, Int::U32, lane, zero);
@@ -145,6 +173,55 @@ fn steps(w: &mut Writer, stage: &Stage<'_>, run: &Run, columns: Columns, lane: V
             list.push((w.ix_min(ix, step, last), Some(inside)));
         }
         take_steps(w, stage, run, &list)
+    })
+}
+
+/// Combines the states of the lanes of strips; lane 0 has the result.
+fn combine_strips(w: &mut Writer, points: &[Vec<State>], columns: Columns) -> Result<(), PtxError> {
+    let (runs, warps) = (columns.runs(), columns.threads / 32);
+    let states: Vec<&State> = points.iter().flatten().collect();
+    let mut distance = 16;
+    while distance >= runs {
+        for state in &states {
+            let other: Vec<V> =
+                state.regs.iter().zip(state.widths()).map(|(reg, width)| shuffled(w, *reg, width, distance)).collect();
+            state.merge(w, &other, None)?;
+        }
+        distance /= 2;
+    }
+    if warps == 1 {
+        return Ok(());
+    }
+    let bytes = runs * states.len() as u32 * SLOT;
+    let base = w.shared("strips", warps * bytes);
+    let thread = w.thread();
+    let (warp, within) = w.ix_divide(Ix::Narrow, thread, &Dim::constant(32));
+    let (pitch, own, limit) = (w.m.u32(bytes), w.m.u32(bytes / runs), w.m.u32(runs));
+    let at = w.ix_mad(Ix::Narrow, warp, pitch, base);
+    let at = w.ix_mad(Ix::Narrow, within, own, at);
+    let leads = w.ix_less(Ix::Narrow, within, limit);
+    let slot = |w: &mut Writer, k: u32| {
+        let step = w.m.u32(k * SLOT);
+        w.ix_add(Ix::Narrow, at, step)
+    };
+    w.when(leads, |w| {
+        for (k, state) in states.iter().enumerate() {
+            let at = slot(w, k as u32);
+            put(w, state, at);
+        }
+        Ok(())
+    })?;
+    w.barrier();
+    let first = w.ix_less(Ix::Narrow, thread, limit);
+    w.when(first, |w| {
+        for warp in 1..warps {
+            for (k, state) in states.iter().enumerate() {
+                let at = slot(w, warp * bytes / SLOT + k as u32);
+                let other = get(w, state, at);
+                state.merge(w, &other, None)?;
+            }
+        }
+        Ok(())
     })
 }
 

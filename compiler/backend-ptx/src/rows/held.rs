@@ -5,13 +5,14 @@
 //! thread = row * lanes + lane                   up to 32 lanes: several rows a CTA, combined by shuffles alone
 //! ```
 //!
-//! Every stage has one point, or walks the positions of the row; what it keeps there is read at the same position. A run beyond the end
+//! Every stage has one point, or walks the positions of the row, over one dim or several; what it keeps there is read at the same position. A run beyond the end
 //! of the row is taken as the last one, and neither combined nor stored; so is a row beyond the last.
 
 use std::collections::BTreeMap;
 
 use graph::dim::{Dim, Pred};
 use graph::symbol::Symbols;
+use nest::layout::Access;
 use ptx_expr::{Int, Relation};
 
 use crate::error::PtxError;
@@ -20,7 +21,7 @@ use crate::flat::{Flat, Memory, Sink, Way};
 use crate::index::Ix;
 use crate::memory::Region;
 use crate::point::{Point, Stage};
-use crate::points::{Sinks, blocks, shifted, store};
+use crate::points::{Sinks, blocks, in_runs, run_start, shifted, store};
 use crate::reduce::{combine_all, states, take, with_steps};
 use crate::rows::{Rows, places};
 use crate::writer::{V, Writer};
@@ -71,13 +72,14 @@ impl Held {
 
 /// The ways to hold the rows, with the sizes that they are for; the last is for all sizes. None, if a stage is of another kind.
 pub fn ways(rows: &Rows, symbols: &Symbols) -> Vec<(Pred, Held)> {
-    let Some(elements) = elements(rows) else { return Vec::new() };
+    let Some(extents) = extents(rows) else { return Vec::new() };
+    let (elements, last) = (extents.iter().product(), extents.last().copied().unwrap_or(1));
     let bits = rows.stages.iter().flat_map(|s| s.views().map(|v| v.dtype.bits()).chain(s.stores().map(|(_, b)| b)));
     let bits = bits.filter(|b| *b >= 8).min().unwrap_or(32);
     let mut out = Vec::new();
     let mut vector = (128 / bits).clamp(1, 8);
     while vector > 1 {
-        let fits = if elements % i64::from(vector) == 0 { fits(rows, vector, symbols) } else { Pred::Const(false) };
+        let fits = if last % i64::from(vector) == 0 { fits(rows, vector, symbols) } else { Pred::Const(false) };
         match symbols.prove(&fits) {
             Some(false) => vector /= 2,
             Some(true) => {
@@ -94,20 +96,24 @@ pub fn ways(rows: &Rows, symbols: &Symbols) -> Vec<(Pred, Held)> {
     out
 }
 
-/// Positions of a row, where all stages are of the kinds that can be held.
-fn elements(rows: &Rows) -> Option<i64> {
-    let mut found = None;
+/// The dims that a stage walks for each row.
+fn walked(flat: &Flat) -> Vec<Dim> {
+    let inner = flat.parallel.get(flat.outer..).unwrap_or_default();
+    inner.iter().chain(flat.reduce.iter().map(|e| &e.bound)).cloned().collect()
+}
+
+/// Extents of a row, where all stages are of the kinds that can be held.
+fn extents(rows: &Rows) -> Option<Vec<i64>> {
+    let mut found: Option<Vec<i64>> = None;
     for flat in &rows.stages {
-        let inner = flat.parallel.get(flat.outer..)?;
-        let extent = match (inner, flat.reduce.as_slice(), flat.accs.is_empty()) {
-            ([], [], true) => None,
-            ([], [one], false) if one.size.is_none() => Some(&one.bound),
-            ([one], [], true) => Some(one),
-            _ => return None,
-        };
-        if let Some(extent) = extent {
-            let extent = extent.as_const().filter(|e| (1..=MOST).contains(e))?;
-            if *found.get_or_insert(extent) != extent {
+        let (spread, reduces) = (flat.parallel.len() > flat.outer, !flat.accs.is_empty());
+        if spread && reduces || flat.reduce.is_empty() == reduces || flat.reduce.iter().any(|e| e.size.is_some()) {
+            return None;
+        }
+        if spread || reduces {
+            let extents: Vec<i64> = walked(flat).iter().map(Dim::as_const).collect::<Option<_>>()?;
+            let elements = extents.iter().try_fold(1i64, |product, e| product.checked_mul(*e))?;
+            if !(1..=MOST).contains(&elements) || *found.get_or_insert_with(|| extents.clone()) != extents {
                 return None;
             }
         }
@@ -127,14 +133,16 @@ fn is_own_position(flat: &Flat, way: &Way) -> bool {
     let Way::View { map, checks, .. } = way else { return false };
     let plain = checks.is_empty() && map.terms.is_empty() && map.access.offset.is(0);
     let (outer, position) = map.access.strides.split_at(flat.outer.min(map.access.strides.len()));
-    plain && outer.iter().all(|s| s.is(0)) && position.iter().all(|s| s.is(0) || s.is(1))
+    let dense = Access::dense(&walked(flat)).strides;
+    let own = position.iter().all(|s| s.is(0)) || position.iter().zip(&dense).all(|(s, own)| s == own);
+    plain && outer.iter().all(|s| s.is(0)) && own
 }
 
 /// Whether runs of so many elements are aligned in all that lies along the row.
 fn fits(rows: &Rows, vector: u32, symbols: &Symbols) -> Pred {
     let mut preds = Vec::new();
     for flat in rows.stages.iter().filter(|s| s.parallel.len() > s.outer || !s.accs.is_empty()) {
-        let dim = flat.outer;
+        let dim = (flat.outer + walked(flat).len()).saturating_sub(1);
         for source in flat.sources.iter().filter(|s| matches!(s.memory, Memory::Operand(_))) {
             let Way::View { map, varies, .. } = &source.way else { continue };
             if along(&map.access, dim) == Along::Next && !varies.get(dim).copied().unwrap_or(false) {
@@ -272,10 +280,8 @@ fn turns(
             inside = Some(w.ix_less(ix, run, end));
             run = w.ix_min(ix, run, last);
         }
-        let vector = w.m.u32(held.vector);
-        let position = w.ix_mul(ix, run, vector);
         let mut index = seat.outer.clone();
-        index.push(position);
+        index.extend(run_start(w, ix, run, &in_runs(&walked(stage.flat), held.vector), held.vector));
         let ahead = ahead(w, stage, held, turn as usize, &index, values)?;
         out.push(Turn { index, inside, ahead });
     }
@@ -291,7 +297,7 @@ fn ahead(
     index: &[V],
     values: &mut Values,
 ) -> Result<Vec<Vec<(u32, V)>>, PtxError> {
-    let dim = stage.flat.outer;
+    let dim = index.len().saturating_sub(1);
     let mut point = Point::new(stage, index.to_vec());
     let mut out = vec![Vec::new(); held.vector as usize];
     for (k, source) in stage.flat.sources.iter().enumerate() {
@@ -359,9 +365,9 @@ fn single(
     let states = states(w, flat)?;
     if !states.is_empty() {
         for turn in turns(w, stage, held, seat, values)? {
-            let start = turn.index.last().copied().ok_or(PtxError::Malformed("a row without positions"))?;
+            let start = turn.index.get(flat.outer..).ok_or(PtxError::Malformed("a row without positions"))?;
             for (j, mut point) in run(w, stage, &turn).into_iter().enumerate() {
-                let steps = shifted(w, stage.ix, &[start], 0, j as i64);
+                let steps = shifted(w, stage.ix, start, start.len().saturating_sub(1), j as i64);
                 take(w, stage, &mut point, &states, turn.inside, &steps)?;
             }
         }

@@ -85,10 +85,11 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
                 fused.simplify(&self.symbols)?;
             }
         }
-        self.merge_rows(graph, &facts, &mut groups);
-        let units = order(graph, &groups, self.target.constants == Constants::Code)?;
         let fixed: BTreeSet<ValueId> = views.keys().copied().collect();
         let layouts = layouts::assign(graph, &facts, &claims, &groups, &fixed);
+        self.straighten(&layouts, &mut groups)?;
+        self.merge_rows(graph, &facts, &layouts, &mut groups);
+        let units = order(graph, &groups, self.target.constants == Constants::Code)?;
         let in_place = self.in_place(graph, &facts, &claims, &groups, &layouts)?;
         let mut wanted = BTreeMap::new();
         for (output, target) in graph.outputs.iter().zip(targets) {

@@ -1,5 +1,6 @@
 //! Steps of the generic way: fused nests, aliases, whole-tensor primitives, host calls.
 
+use graph::dim::Dim;
 use graph::expr::{Expr, Exprs, Leaves};
 use graph::graph::{Graph, ValueId};
 use graph::node::{Host, Node, Scatter, Sort};
@@ -98,9 +99,13 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
         let address = space.recombine(source.access.address(&polynomials, space.symbols()));
         let Some(affine) = space.affine(&address) else { return Ok(false) };
         let access = Access { offset: affine.constant, strides: affine.coefs, block: None };
-        // A layout that was chosen for the result is another reason to move the elements.
-        if state.layouts.contains_key(result) {
-            return Ok(false);
+        // A layout that was chosen for the result is another reason to move the elements, unless they lie so already.
+        if let Some(layout) = state.layouts.get(result) {
+            let wanted = layout.access(&fused.shape, &self.symbols);
+            let padded = layout.elements(&fused.shape, &self.symbols) != Dim::product(&fused.shape);
+            if padded || !access.is_same(&wanted, &fused.shape) {
+                return Ok(false);
+            }
         }
         let view = View { buffer: source.buffer, shape: fused.shape.clone(), access };
         state.views.insert(*result, view);
@@ -161,7 +166,7 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
             Some(layout) => {
                 let access = layout.access(&view.shape, &self.symbols);
                 let elements = layout.elements(&view.shape, &self.symbols);
-                let padded = elements != graph::dim::Dim::product(&view.shape);
+                let padded = elements != Dim::product(&view.shape);
                 let target = self.buffer_view(dtype, view.shape.clone(), elements, access, place);
                 if padded {
                     state.push(Action::Clear { buffer: target.buffer }, &[]);

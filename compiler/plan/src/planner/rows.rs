@@ -4,17 +4,19 @@
 //! Only for targets that know sizes when they print kernels: there a row of known length stays in registers. A merge begins at a
 //! reduction and takes in neighbours as long as no way leads out of the merged groups and back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use graph::dim::Dim;
+use graph::expr::{Expr, ExprId};
 use graph::graph::{Graph, NodeId, ValueId};
 use nest::abstraction::Constants;
-use nest::fuse::Fused;
-use nest::layout::Access;
+use nest::fuse::{Fused, FusedOperand};
+use nest::layout::{Access, Layout};
 use nest::rows::{Role, RowGroup, RowShape};
 
 use crate::error::PlanError;
 use crate::facts::Facts;
-use crate::group::Group;
+use crate::group::{Group, estimate};
 use crate::planner::Planner;
 use crate::planner::block::BlockState;
 use crate::planner::units::{Built, order};
@@ -25,21 +27,51 @@ const ROW: std::ops::RangeInclusive<i64> = 16..=32 << 10;
 const STAGES: usize = 12;
 
 impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
+    /// Writes reductions over dims that lie in order in memory.
+    pub(super) fn straighten(
+        &self,
+        layouts: &BTreeMap<ValueId, Layout>,
+        groups: &mut [Built],
+    ) -> Result<(), PlanError> {
+        if self.target.constants != Constants::Code {
+            return Ok(());
+        }
+        for built in groups.iter_mut().filter(|b| is_free(b)) {
+            if let Some(fused) = &mut built.fused {
+                fused.straighten(&self.symbols, &|operand| self.access(operand, layouts))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where an operand lies, if it is no view of another.
+    fn access(&self, operand: &FusedOperand, layouts: &BTreeMap<ValueId, Layout>) -> Access {
+        match layouts.get(&operand.value) {
+            Some(layout) => layout.access(&operand.shape, &self.symbols),
+            None => Access::dense(&operand.shape),
+        }
+    }
+
     /// Merges groups whose rows one launch can keep.
-    pub(super) fn merge_rows(&self, graph: &Graph, facts: &Facts, groups: &mut Vec<Built>) {
+    pub(super) fn merge_rows(
+        &self,
+        graph: &Graph,
+        facts: &Facts,
+        layouts: &BTreeMap<ValueId, Layout>,
+        groups: &mut Vec<Built>,
+    ) {
         if self.target.constants != Constants::Code {
             return;
         }
         for seed in 0..groups.len() {
-            let Some(rows) = groups.get(seed).filter(|b| is_free(b)).and_then(|b| b.fused.as_ref()).and_then(row_shape)
-            else {
-                continue;
-            };
-            let merge = Merge { graph, groups, rows: &rows };
-            let chosen = merge.grow(seed);
-            if chosen.len() < 2 {
-                continue;
-            }
+            let Some(fused) = groups.get(seed).filter(|b| is_free(b)).and_then(|b| b.fused.as_ref()) else { continue };
+            let shapes = RowShape::reduced_by(fused).into_iter().filter(is_kept);
+            let shapes = shapes.filter(|rows| rows.is_of_operand(fused) || self.lies_along(fused, layouts));
+            let chosen = shapes.map(|rows| {
+                let chosen = Merge { graph, groups, rows: &rows }.grow(seed);
+                (rows, chosen)
+            });
+            let Some((rows, chosen)) = chosen.into_iter().find(|(_, chosen)| chosen.len() > 1) else { continue };
             let merged = merged(facts, groups, &rows, &chosen);
             let before: Vec<(usize, Option<Fused>)> = chosen.iter().map(|k| (*k, groups[*k].fused.take())).collect();
             groups.push(merged);
@@ -50,6 +82,27 @@ impl<C: Clone + PartialEq + std::fmt::Debug> Planner<'_, C> {
                 }
             }
         }
+    }
+
+    /// Whether neighbouring steps of a reduction read neighbouring elements of its largest operand.
+    fn lies_along(&self, fused: &Fused, layouts: &BTreeMap<ValueId, Layout>) -> bool {
+        let largest = fused.operands.iter().max_by_key(|o| estimate(&Dim::product(&o.shape), &self.symbols));
+        let (Some(largest), Some(last)) = (largest, (fused.shape.len() + fused.reduce.len()).checked_sub(1)) else {
+            return false;
+        };
+        let access = self.access(largest, layouts);
+        let space = fused.space(&self.symbols);
+        let next = |index: &[ExprId]| {
+            let at = index.iter().map(|i| space.polynomial(&fused.exprs, *i)).collect::<Option<Vec<Dim>>>()?;
+            let address = space.recombine(access.address(&at, space.symbols()));
+            space.affine(&address)?.coefs.get(last).map(|stride| stride.is(1))
+        };
+        fused.exprs.iter().all(|(_, expr)| match expr {
+            Expr::Load { operand, index, .. } if fused.operands.get(*operand as usize) == Some(largest) => {
+                next(index) == Some(true)
+            }
+            _ => true,
+        })
     }
 
     /// The launch of merged groups.
@@ -76,11 +129,10 @@ fn is_free(built: &Built) -> bool {
     built.group.claim.is_none() && built.rows.is_none() && built.fused.is_some()
 }
 
-/// The rows that a group reduces, where they can be kept.
-fn row_shape(fused: &Fused) -> Option<RowShape> {
-    let rows = RowShape::reduced_by(fused)?;
-    let elements = rows.row().iter().map(|e| e.as_const()).product::<Option<i64>>()?;
-    ROW.contains(&elements).then_some(rows)
+/// Whether one launch can keep the elements of a row.
+fn is_kept(rows: &RowShape) -> bool {
+    let elements = rows.row().iter().map(|e| e.as_const()).product::<Option<i64>>();
+    elements.is_some_and(|n| ROW.contains(&n))
 }
 
 struct Merge<'a> {
