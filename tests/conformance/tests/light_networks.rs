@@ -5,7 +5,7 @@ use std::path::Path;
 
 use conformance::light;
 use onnx2crate::compiler::Compiled;
-use onnx2crate::verify::{Way, verify};
+use onnx2crate::verify::{Accept, Way, verify};
 use onnx2crate::{Compiler, Target};
 use plan::plan::{Plan, Source};
 use tempfile::TempDir;
@@ -72,7 +72,8 @@ fn check_outputs(name: &str) {
     };
     let folder = TempDir::new().unwrap();
     light::write_data_set(&model, &folder.path().join("test_data_set_0")).unwrap();
-    let outcome = verify(&compiler(&model, Target::Cpu), &[folder.path().to_path_buf()], None, &Way::Crate).unwrap();
+    let outcome =
+        verify(&compiler(&model, Target::Cpu), &[folder.path().to_path_buf()], Accept::default(), &Way::Crate).unwrap();
     assert_eq!(outcome.lines.len(), 1);
     assert!(outcome.passed(), "{}", outcome.text());
 }
