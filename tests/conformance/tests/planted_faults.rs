@@ -432,6 +432,7 @@ const REACHED: &[Harmless] = &[
         "a tile behind the last is copied to a slot that nothing reads or writes any more",
     ),
     (Kind::OffByOne, "K_LOOP_0: | setp.gt.s32", "as above"),
+    (Kind::OffByOne, ", 4; | setp.gt.s32", "as above, of a sum of four tiles"),
     (
         Kind::OffByOne,
         ", -1; | setp.gt.s32",
