@@ -279,6 +279,16 @@ fn attention_on_tensor_cores() {
     Check::of(attention(DType::F16, [1, 130, 1, 32]), Sm::Sm80, &[("attention", "32x32_2_3")]).order_with(&STAGED);
 }
 
+/// One group, a pair of groups that meet by turns, and two teams of a group. Results of heads of 128 reach into the values of the
+/// last block.
+#[test]
+fn attention_of_warp_groups() {
+    for variant in ["w64x64_4_2", "w128x64_8_4", "w64x64_8_2"] {
+        let case = attention(DType::F16, [1, 300, 1, 128]);
+        Check::of(case, Sm::Sm90a, &[("attention", variant)]).order_with(&WIDE);
+    }
+}
+
 /// A recurrent layer over `[T, B, I]`: a product for all steps, and the steps.
 fn recurrent([steps, batch, input, hidden]: [usize; 4]) -> Case {
     let rnn = Rnn {
