@@ -1,7 +1,7 @@
 //! Opens regions that nobody claims: a region node is replaced by its body's nodes, level by level, also inside the bodies
 //! of control flow. Constants that a body captures move into it, so that claimants see them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use graph::graph::{Graph, NodeId, ValueId};
 use graph::node::{Node, Op};
@@ -14,8 +14,8 @@ struct Copier {
     opened: bool,
 }
 
-/// Opens regions until `keep` holds for each that is left. `keep` sees the graph that the region stands in.
-pub fn open_regions(graph: &Graph, keep: &dyn Fn(&Graph, NodeId) -> bool) -> Graph {
+/// Opens regions until each that is left is among those that `keep` names of the graph that it stands in.
+pub fn open_regions(graph: &Graph, keep: &dyn Fn(&Graph) -> BTreeSet<NodeId>) -> Graph {
     let mut current = open_once(graph, keep);
     while current.1 {
         current = open_once(&current.0, keep);
@@ -27,7 +27,7 @@ pub fn open_regions(graph: &Graph, keep: &dyn Fn(&Graph, NodeId) -> bool) -> Gra
     out
 }
 
-fn open_bodies(node: &mut Node, keep: &dyn Fn(&Graph, NodeId) -> bool) {
+fn open_bodies(node: &mut Node, keep: &dyn Fn(&Graph) -> BTreeSet<NodeId>) {
     match &mut node.op {
         Op::Scan(s) => *s.body = open_regions(&s.body, keep),
         Op::Loop(l) => *l.body = open_regions(&l.body, keep),
@@ -47,16 +47,17 @@ fn open_bodies(node: &mut Node, keep: &dyn Fn(&Graph, NodeId) -> bool) {
     }
 }
 
-fn open_once(graph: &Graph, keep: &dyn Fn(&Graph, NodeId) -> bool) -> (Graph, bool) {
+fn open_once(graph: &Graph, keep: &dyn Fn(&Graph) -> BTreeSet<NodeId>) -> (Graph, bool) {
     let mut copier = Copier::default();
     for input in &graph.inputs {
         let id = copier.copy_value(graph, *input);
         copier.graph.inputs.push(id);
     }
     copier.graph.binds = graph.binds.clone();
+    let kept = keep(graph);
     for (id, node) in graph.iter() {
         match &node.op {
-            Op::Region(region) if !keep(graph, id) => copier.open(graph, node, &region.body),
+            Op::Region(region) if !kept.contains(&id) => copier.open(graph, node, &region.body),
             _ => copier.copy_node(graph, node),
         }
     }

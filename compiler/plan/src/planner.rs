@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use graph::datum::Datum;
 use graph::dim::{Dim, SymId};
 use graph::dtype::DType;
-use graph::graph::{Graph, Model, ValueId};
+use graph::graph::{Graph, Model, NodeId, ValueId};
 use graph::node::{Const, Op};
 use graph::symbol::Symbols;
 use graph::tensor::{Hash, Tensor};
@@ -92,11 +92,13 @@ impl<'a, C: Clone + PartialEq + std::fmt::Debug> Planner<'a, C> {
 
     /// Opens every region that no claimant wants.
     fn open(&self, graph: &Graph) -> Graph {
-        open_regions(graph, &|graph, node| {
+        open_regions(graph, &|graph| {
             let facts = crate::facts::Facts::of(graph);
             let constants = |value| constant_of(graph, &facts, value);
             let site = crate::claim::Site { graph, symbols: &self.symbols, facts: &facts, constants: &constants };
-            self.target.claimants.iter().any(|c| !c.claims(&site, node).is_empty())
+            let wanted = |node: NodeId| self.target.claimants.iter().any(|c| !c.claims(&site, node).is_empty());
+            let regions = graph.iter().filter(|(_, node)| matches!(node.op, Op::Region(_)));
+            regions.map(|(id, _)| id).filter(|id| wanted(*id)).collect()
         })
     }
 
