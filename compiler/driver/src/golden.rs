@@ -1,8 +1,12 @@
 //! Values for the generated crate's own test: seeded inputs at small sizes, and what the evaluator makes of them.
 
+use std::collections::BTreeMap;
+
 use emit::Golden;
 use graph::datum::Datum;
+use graph::dim::{Dim, SymId};
 use graph::dtype::DType;
+use graph::graph::Model;
 use graph::tensor::Tensor;
 
 use passes::Precision;
@@ -15,10 +19,14 @@ use crate::inspect::work;
 /// Most arithmetic that the evaluator is asked for at emission.
 const BUDGET: u64 = 50_000_000;
 
+/// Most elements of all inputs: they become files of the crate.
+const ELEMENTS: u64 = 1_000_000;
+
 /// Inputs and outputs, where the evaluator is quick enough and all of them are tensors of bytes.
 pub fn values(compiled: &Compiled) -> Result<Option<Golden>, Error> {
-    let model = &compiled.imported.model;
-    if work(model, &compiled.plans.smallest_sizes()) > BUDGET || !model.states.is_empty() {
+    let (model, sizes) = (&compiled.imported.model, compiled.plans.smallest_sizes());
+    let is_large = elements(model, &sizes) > ELEMENTS || work(model, &sizes) > BUDGET;
+    if is_large || !model.states.is_empty() {
         return Ok(None);
     }
     let Some(inputs) = compiled.plans.sample_inputs(0) else { return Ok(None) };
@@ -34,6 +42,14 @@ pub fn values(compiled: &Compiled) -> Result<Option<Golden>, Error> {
     }
     let tolerance = outputs.iter().map(|t| tolerance(t.dtype(), precision)).fold(0.0, f64::max);
     Ok(Some(Golden { inputs, outputs, tolerance }))
+}
+
+/// Elements of all inputs that are tensors.
+fn elements(model: &Model, sizes: &BTreeMap<SymId, i64>) -> u64 {
+    let size = |d: &Dim| d.eval(&|id| sizes.get(&id).copied()).and_then(|v| u64::try_from(v).ok()).unwrap_or(1);
+    let shapes = model.graph.inputs.iter().filter_map(|v| model.graph.tensor(*v)).map(|t| &t.shape);
+    let counts = shapes.map(|shape| shape.iter().fold(1_u64, |n, d| n.saturating_mul(size(d))));
+    counts.fold(0, u64::saturating_add)
 }
 
 fn tensors(values: &[Datum]) -> Option<Vec<Tensor>> {

@@ -38,6 +38,10 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     };
     let (image, block) = (ctx.dims(1, 0, None)?, ctx.dims(2, 1, None)?);
     let rank = image.len();
+    if block.len() != rank {
+        let what = "Col2Im block_shape, by the number of elements of image_shape".to_string();
+        return Err(BuildError::Rank { what, expected: rank.to_string(), found: block.len() });
+    }
     let (strides, dilations) = (sliding::per_dim(ctx, "strides", rank)?, sliding::per_dim(ctx, "dilations", rank)?);
     let pads = sliding::pads(ctx, rank)?;
     let window = Window::fitting(&ctx.b.model().symbols, (&image, &block), (strides, dilations), pads);
