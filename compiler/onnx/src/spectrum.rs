@@ -66,6 +66,10 @@ pub fn extent_along(b: &Builder, shape: &[Dim], axis: &Dim) -> Dim {
 pub fn transform_late(b: &mut Builder, x: ValueId, axis: &Dim, how: &Transform) -> Result<ValueId, BuildError> {
     let (shape, dtype) = (b.shape(x)?, b.dtype(x)?);
     let rank = shape.len();
+    if rank < 2 {
+        let what = "a signal with its parts".to_string();
+        return Err(BuildError::Rank { what, expected: "2 or more".to_string(), found: rank });
+    }
     let symbols = &b.model().symbols;
     let half = &symbols.floor_div(&how.length, &Dim::constant(2)) + &Dim::constant(1);
     let folded = how.inverse && how.onesided;
