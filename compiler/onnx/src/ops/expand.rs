@@ -72,6 +72,9 @@ fn joint(ctx: &mut Ctx<'_>, extent: &Dim, size: &Dim) -> Result<Dim, BuildError>
     if extent.is(1) || extent == size {
         return Ok(size.clone());
     }
+    if size.is(1) {
+        return Ok(extent.clone());
+    }
     let fits = Pred::Or(vec![is(extent, size), is(extent, &one), is(size, &one)]);
     ctx.b.assume(fits, "Expand to a shape that broadcasts")?;
     Ok(ctx.b.model().symbols.select(&is(extent, &one), size, extent))
@@ -80,7 +83,10 @@ fn joint(ctx: &mut Ctx<'_>, extent: &Dim, size: &Dim) -> Result<Dim, BuildError>
 #[cfg(test)]
 mod tests {
     use super::OPERATOR;
-    use crate::ops_testing::{check, constant, f32s, i64s, refusal, value};
+    use crate::ops_testing::{Case, check, constant, f32s, i64s, refusal, typed, value};
+    use graph::dim::Dim;
+    use graph::dtype::DType;
+    use graph::symbol::{SymSource, Symbols};
 
     #[test]
     fn sizes_of_one_keep_the_extent() {
@@ -88,6 +94,15 @@ mod tests {
         let y = f32s(&[1, 3, 2], &[1.0, 1.0, 2.0, 2.0, 3.0, 3.0]);
         check(&OPERATOR, &[], &[value(x.clone()), value(i64s(&[3], &[1, 1, 2]))], &[y.clone()]);
         check(&OPERATOR, &[], &[value(x), constant(i64s(&[3], &[1, 1, 2]))], &[y]);
+    }
+
+    #[test]
+    fn a_symbol_stays_where_the_size_is_one() {
+        let mut symbols = Symbols::default();
+        let batch = Dim::symbol(symbols.add("batch", 0, None, SymSource::Input));
+        let x = typed(DType::F32, &[batch.clone(), Dim::constant(1)]);
+        let case = Case::of(&OPERATOR, &[], &[x, constant(i64s(&[2], &[1, 4]))]).symbols(symbols);
+        assert_eq!(case.shapes(), [vec![batch, Dim::constant(4)]]);
     }
 
     #[test]
