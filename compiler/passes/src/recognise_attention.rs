@@ -3,7 +3,9 @@
 //! Before: the normal form, so that transposes are labels of the contractions and factors stand behind the first. After: such a
 //! chain, nothing of which is read elsewhere, is an `attention` region with the same labels. What is added to the scores, or selects
 //! among them, becomes one mask of the smallest shape that has it: reshapes on the way are looked through. Roundings to narrower
-//! floats between the two products are left out. Runs once, when the rounds have settled.
+//! floats between the two products are left out. Heads lie together: what is multiplied or mixed is the last dim of all four, by a
+//! transpose where it was not, which the rounds after this pass take into what makes the operand; on the CPU, where no kernel has the
+//! region whole, dims lie as the products have them. Runs once, when the rounds have settled.
 //!
 //! ```text
 //! %2 = contract "bshd,bthd->bhst" (%q, %k) · %3 = %2 * 0.125 + %mask · %4 = softmax %3 · %5 = contract "bhst,bthe->bshe" (%4, %v)
@@ -69,12 +71,23 @@ fn rule(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
         let mut search = Search { site, exprs: Exprs::default(), operands: Vec::new(), dtypes: Vec::new() };
         let Some(found) = search.from_scores(scores, &shape) else { continue };
         let Search { exprs, operands, .. } = search;
-        let Some((labels, [q, k])) = labels(&found, contract) else { continue };
+        let Some((mut labels, [q, k])) = labels(&found, contract) else { continue };
         let same = |v: ValueId| site.tensor(v).map(|t| t.dtype);
         if same(q) != same(k) || same(q) != same(values) || found.contract.maths != contract.maths {
             continue;
         }
         let Some(mask) = masked(site, found.mask, &shape, (&exprs, &operands))? else { continue };
+        let mut all = site.get_all(&[q, k, values])?;
+        let mut stored = None;
+        if !site.ctx.options.cpu_kernels {
+            let along = [(&mut labels.q, 'd'), (&mut labels.k, 'd'), (&mut labels.v, 'e')];
+            for (operand, (labels, last)) in all.iter_mut().zip(along) {
+                if let Some(perm) = moved_last(labels, last) {
+                    *operand = site.b.transpose(*operand, &perm)?;
+                }
+            }
+            stored = moved_last(&mut labels.result, 'e');
+        }
         let attention = Attention {
             scale: Some(Scalar::from_f64(DType::F32, found.scale)),
             mask: mask.is_some(),
@@ -87,12 +100,15 @@ fn rule(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
             maths: contract.maths,
             ..Attention::plain(DType::F32)
         };
-        let mut all = site.get_all(&[q, k, values])?;
         all.extend(mask);
         let mut origins = found.product.origins.clone();
         origins.extend(node.origins.iter().filter(|o| !found.product.origins.contains(o)));
         site.b.set_origins(origins);
-        let (result, _) = site.b.attention(&attention, &all)?;
+        let (mut result, _) = site.b.attention(&attention, &all)?;
+        if let Some(perm) = stored {
+            let back: Vec<usize> = (0..perm.len()).filter_map(|d| perm.iter().position(|p| *p == d)).collect();
+            result = site.b.transpose(result, &back)?;
+        }
         return Ok(Some(vec![site.b.cast(result, contract.acc)?]));
     }
     Ok(None)
@@ -142,6 +158,15 @@ fn behind_softmax(site: &Site<'_>, weights: ValueId) -> Option<(ValueId, bool)> 
         readers = 1;
         value = inner.value(site)?;
     }
+}
+
+/// Moves a label to the end; the permutation that does so to the dims, if it was not there.
+fn moved_last(labels: &mut String, last: char) -> Option<Vec<usize>> {
+    let at = labels.chars().position(|l| l == last).filter(|at| at + 1 < labels.len())?;
+    let perm: Vec<usize> = (0..labels.len()).filter(|d| *d != at).chain([at]).collect();
+    labels.remove(at);
+    labels.push(last);
+    Some(perm)
 }
 
 /// Labels of the region, and queries and keys.

@@ -245,3 +245,47 @@ fn block() -> Result<Model, BuildError> {
 fn attention() {
     everywhere(&block().unwrap(), &tensor(&[1, 10, 32], 9));
 }
+
+/// Attention of a decoder: a head of keys and of values for two of queries, each behind those of earlier calls.
+fn decoder() -> Result<Model, BuildError> {
+    let mut b = Builder::new("decoder");
+    let x = b.input("x", Type::tensor(DType::F32, [1, 5, 32].map(Dim::constant)));
+    let weight = b.constant(tensor(&[32, 32], 41))?;
+    let q = b.contract("bsd,de->bse", x, weight)?;
+    let q = b.reshape(q, [1, 5, 2, 16].map(Dim::constant).to_vec())?;
+    let q = b.transpose(q, &[0, 2, 1, 3])?;
+    let mut heads = Vec::new();
+    for seed in 42..44 {
+        let weight = b.constant(tensor(&[32, 16], seed))?;
+        let product = b.contract("bsd,de->bse", x, weight)?;
+        let head = b.reshape(product, [1, 1, 5, 16].map(Dim::constant).to_vec())?;
+        let earlier = b.constant(tensor(&[1, 1, 6, 16], seed + 2))?;
+        let all = b.concat(&[earlier, head], 2)?;
+        let one = b.reshape(all, [1, 1, 1, 11, 16].map(Dim::constant).to_vec())?;
+        let two = b.expand(one, [1, 1, 2, 11, 16].map(Dim::constant).to_vec())?;
+        heads.push(b.reshape(two, [1, 2, 11, 16].map(Dim::constant).to_vec())?);
+    }
+    let keys = b.transpose(heads[0], &[0, 1, 3, 2])?;
+    let scores = b.contract("bhsd,bhdt->bhst", q, keys)?;
+    let scaled = b.map(&[scores], |p, v| {
+        let scale = p.number(DType::F32, 0.25);
+        p.mul(v[0], scale)
+    })?;
+    let weights = b.softmax(Softmax { axis: 3, log: false }, scaled)?;
+    let mixed = b.contract("bhst,bhte->bhse", weights, heads[1])?;
+    let merged = b.transpose(mixed, &[0, 2, 1, 3])?;
+    let merged = b.reshape(merged, [1, 5, 32].map(Dim::constant).to_vec())?;
+    b.output(merged);
+    Ok(b.finish())
+}
+
+#[test]
+fn attention_with_a_cache() {
+    let imported = decoder().unwrap();
+    let mut model = imported.clone();
+    passes::run_pipeline(&mut model, &Options::default()).unwrap();
+    let ready = device::prepare(&model, Sm::Sm80, true).unwrap();
+    let kernels: Vec<&str> = ready.kernels().map(|(name, _)| name).collect();
+    assert!(kernels.iter().any(|name| name.contains("attention")), "{kernels:?}");
+    everywhere(&imported, &tensor(&[1, 5, 32], 46));
+}
