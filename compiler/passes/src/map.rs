@@ -65,10 +65,25 @@ impl Map<'_> {
         Some((digits, start))
     }
 
+    /// Whether both move elements alike.
+    pub(crate) fn is_same(&self, other: &Map<'_>) -> bool {
+        let exprs = |map: &Map<'_>| map.compute.exprs.iter().map(|(_, e)| e.clone()).collect::<Vec<Expr>>();
+        self.compute.shape == other.compute.shape && self.index == other.index && exprs(self) == exprs(other)
+    }
+
     /// Whether every element of the source stands in exactly one place of the result.
     pub(crate) fn is_bijection(&self, space: &Space, source: &[Dim]) -> bool {
         let Some((digits, start)) = self.digits(space, source) else { return false };
         start.is(0) && covers(&self.compute.shape, &digits) && fills(&digits, &Dim::product(source))
+    }
+
+    /// Whether elements lie in the same order before and after, as those of a reshape do; for a bijection.
+    pub(crate) fn keeps_order(&self, space: &Space, source: &[Dim]) -> bool {
+        let Some((digits, _)) = self.digits(space, source) else { return false };
+        digits.iter().filter(|d| !d.extent.is(1)).all(|digit| {
+            let behind = self.compute.shape.iter().skip(digit.k as usize + 1);
+            digit.stride == &Dim::product(behind) * &digit.below
+        })
     }
 }
 

@@ -1,9 +1,10 @@
 //! Moves pointwise work before what only moves its operand: scale, cast and activation then stand behind the contraction that
 //! they belong to, and the view stands before its reader.
 //!
-//! Before: `views` has made one map of each chain. After: no Compute that applies an expression to the elements of one
-//! operand in place reads a permutation or reshape that nothing else reads; other operands are constants of dims that the map
-//! keeps whole (scale and shift of channels). The number of elements stays, so nothing is computed more often.
+//! Before: `views` has made one map of each chain. After: no Compute that applies an expression to elements in place reads the same
+//! reshape of each operand, or the same permutation that nothing else reads; other operands are constants of dims that the map keeps
+//! whole (scale and shift of channels). The number of elements stays, so nothing is computed more often; where something else reads
+//! a reshape, that stays too, which costs nothing.
 //!
 //! ```text
 //! %1 = compute [4, 2] (%0) { load 0 [i1, i0] }        %1 = compute [2, 4] (%0) { mul (load 0 [i0, i1]), 0.5 }
@@ -37,28 +38,39 @@ fn rule(site: &mut Site<'_>, node: &Node) -> Result<Patch, BuildError> {
     let Op::Compute(compute) = &node.op else { return Ok(None) };
     let ([out], [_]) = (&compute.outs[..], &node.results[..]) else { return Ok(None) };
     let constant = |value: &ValueId| site.facts.is_const(site.old, *value);
-    let mut moving = node.operands.iter().enumerate().filter(|(_, value)| !constant(value));
-    let (Some((position, operand)), None) = (moving.next(), moving.next()) else { return Ok(None) };
-    let in_place = is_in_place(compute, node, *operand)
+    let moving: Vec<(usize, ValueId)> =
+        node.operands.iter().copied().enumerate().filter(|(_, v)| !constant(v)).collect();
+    let Some((_, first)) = moving.first() else { return Ok(None) };
+    let in_place = moving.iter().all(|(_, v)| is_in_place(compute, node, *v))
         && !matches!(compute.exprs.get(*out), Some(Expr::Load { .. } | Expr::Const(_)));
-    let Some(view) = map::of_value(site.old, site.facts, *operand) else { return Ok(None) };
-    if !in_place || site.facts.uses(*operand) != 1 || site.tensor(*operand).is_none_or(|t| t.shape != compute.shape) {
+    let shaped = moving.iter().all(|(_, v)| site.tensor(*v).is_some_and(|t| t.shape == compute.shape));
+    let Some(view) = map::of_value(site.old, site.facts, *first).filter(|_| in_place && shaped) else {
         return Ok(None);
-    }
+    };
     let Some(source) = site.tensor(view.source) else { return Ok(None) };
     let space = Space::new(&site.b.model().symbols, view.compute.shape.clone());
     if !view.is_bijection(&space, &source.shape) {
         return Ok(None);
     }
+    let alone = moving.iter().all(|(_, v)| site.facts.uses(*v) == 1);
+    if !alone && !view.keeps_order(&space, &source.shape) {
+        return Ok(None);
+    }
+    let mut operands = site.get_all(&node.operands)?;
+    for (position, value) in &moving {
+        let also = map::of_value(site.old, site.facts, *value).filter(|also| also.is_same(&view));
+        let Some(also) = also.filter(|a| site.tensor(a.source).is_some_and(|t| t.shape == source.shape)) else {
+            return Ok(None);
+        };
+        if let Some(operand) = operands.get_mut(*position) {
+            *operand = site.get(also.source)?;
+        }
+    }
     let dtypes: Option<Vec<DType>> = node.operands.iter().map(|v| site.tensor(*v).map(|t| t.dtype)).collect();
-    let Some(moved) = dtypes.map(|dtypes| in_place_over(compute, position, &view, &dtypes)) else { return Ok(None) };
+    let Some(moved) = dtypes.map(|dtypes| in_place_over(compute, &moving, &view, &dtypes)) else { return Ok(None) };
     let Some(moved) = moved? else { return Ok(None) };
     let new = Compute { shape: source.shape.clone(), ..moved };
     let dtype = new.outs.first().map(|o| new.exprs.dtype(*o)).unwrap_or(source.dtype);
-    let mut operands = site.get_all(&node.operands)?;
-    if let Some(operand) = operands.get_mut(position) {
-        *operand = site.get(view.source)?;
-    }
     let origins = site.b.set_origins(node.origins.clone());
     let values = site.b.add_compute(new, operands)?;
     site.b.set_origins(view.node.origins.clone());
@@ -90,11 +102,11 @@ fn is_in_place(compute: &Compute, node: &Node, operand: ValueId) -> bool {
     compute.reduce.is_empty() && reads && clean && !bare && map::reads_in_place(compute, node, operand)
 }
 
-/// The same expressions over the domain of what a map moves, where the operand at `main` is it. `None` if another operand is read
+/// The same expressions over the domain of what a map moves, where the operands `moving` are it. `None` if another operand is read
 /// along a dim that is no dim of that domain.
 fn in_place_over(
     compute: &Compute,
-    main: usize,
+    moving: &[(usize, ValueId)],
     view: &map::Map<'_>,
     dtypes: &[DType],
 ) -> Result<Option<Compute>, BuildError> {
@@ -107,7 +119,7 @@ fn in_place_over(
     for (_, expr) in compute.exprs.iter() {
         let mut strange = false;
         let new = match expr {
-            Expr::Load { operand, .. } if *operand as usize == main => {
+            Expr::Load { operand, .. } if moving.iter().any(|(k, _)| *k == *operand as usize) => {
                 exprs.add(Expr::Load { operand: *operand, index: index.clone(), or: None }, leaves)?
             }
             Expr::Index(_) => ExprId(0),
