@@ -13,7 +13,7 @@ use quote::{format_ident, quote};
 
 use crate::code::{ConvCode, ConvKind, CpuCode, GemmB, GemmCode, PoolMode, RowsCode, WindowCode};
 use crate::error::PrintError;
-use crate::print::{TileMap, print_epilogue, print_kernel};
+use crate::print::{TileMap, float32, print_epilogue, print_kernel};
 
 /// What a call may refer to: expressions for the slices of its launch and for sizes.
 pub struct CallSite<'a> {
@@ -341,7 +341,7 @@ fn family_call(site: &CallSite<'_>, code: &CpuCode, sizes: &[TokenStream]) -> Re
                 RowsCode::Softmax { log: false } => quote!(Softmax),
                 RowsCode::Softmax { log: true } => quote!(LogSoftmax),
                 RowsCode::Norm { center, eps } => {
-                    let eps = f32::from_bits(*eps);
+                    let eps = float32(f32::from_bits(*eps));
                     if *center { quote!(LayerNorm { eps: #eps }) } else { quote!(RmsNorm { eps: #eps }) }
                 }
             };

@@ -14,6 +14,7 @@ mod slab;
 mod stage;
 mod types;
 
+pub(crate) use expr::float32;
 pub use function::{Function, TileMap, print_epilogue, print_kernel};
 pub use slab::slab_dims;
 pub(crate) use stage::lanes_dim;

@@ -48,7 +48,8 @@ pub fn input(ctx: &mut Ctx<'_>, position: usize, lo: i64, hi: Option<i64>) -> Re
 
 /// The only element of an integer input as a size.
 pub fn single(ctx: &mut Ctx<'_>, position: usize, lo: i64, hi: Option<i64>) -> Result<Dim, BuildError> {
-    let found = ctx.dims(position, lo, hi)?;
+    let value = ctx.input(position)?;
+    let found = ctx.b.dims_of(value, lo, hi)?;
     match <[Dim; 1]>::try_from(found) {
         Ok([dim]) => Ok(dim),
         Err(found) => Err(BuildError::Operand {

@@ -6,6 +6,7 @@ use quote::{format_ident, quote};
 use super::{CallSite, offset, offset_mut};
 use crate::code::{CellCode, PlainCell, RecurrentCode};
 use crate::error::PrintError;
+use crate::print::float32;
 
 /// An expression of type `Result<(), KernelError>`.
 pub(super) fn recurrent_call(
@@ -69,7 +70,7 @@ fn layer(
     let bias = next(matches!(code.cell, CellCode::Gru { bias: true, .. }))?;
     let lengths = option(next(code.lengths)?);
     let peepholes = option(next(matches!(code.cell, CellCode::Lstm { peepholes: true, .. }))?);
-    let clip = match code.clip.map(f32::from_bits) {
+    let clip = match code.clip.map(|clip| float32(f32::from_bits(clip))) {
         Some(clip) => quote!(Some(#clip)),
         None => quote!(None),
     };

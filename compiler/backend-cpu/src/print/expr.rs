@@ -40,7 +40,8 @@ pub(super) fn literal(scalar: Scalar) -> TokenStream {
     }
 }
 
-fn float32(value: f32) -> TokenStream {
+/// A number, or the name of one that has no digits.
+pub(crate) fn float32(value: f32) -> TokenStream {
     if value.is_finite() {
         let literal = Literal::f32_suffixed(value.abs());
         return if value.is_sign_negative() { quote!((-#literal)) } else { quote!(#literal) };

@@ -183,7 +183,12 @@ fn input_gates(b: &mut Builder, rnn: &Rnn, operands: &Operands) -> Result<ValueI
         "rows of the weight are gates times hidden size",
     )?;
     let Some(bias) = operands.bias else { return Ok(product) };
-    b.assume_equal(&b.shape(bias)?[0].clone(), &(&gates * &Dim::constant(2)), "one bias a row of each weight")?;
+    let rows = b.shape(bias)?;
+    let [rows] = rows.as_slice() else {
+        let what = "the bias of a recurrent layer".to_string();
+        return Err(BuildError::Rank { what, expected: "1".to_string(), found: rows.len() });
+    };
+    b.assume_equal(rows, &(&gates * &Dim::constant(2)), "one bias a row of each weight")?;
     let linear = matches!(rnn.cell, Cell::Gru { linear_before_reset: true });
     let sum = b.compute(&[product, bias], shape, |p| {
         let index = p.indices();

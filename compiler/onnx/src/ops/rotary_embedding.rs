@@ -60,6 +60,10 @@ pub fn rotate(
     interleaved: bool,
 ) -> Result<ValueId, BuildError> {
     let (shape, dtype) = (b.shape(x)?, b.dtype(x)?);
+    if shape.len() != 4 {
+        let what = "the input of RotaryEmbedding".to_string();
+        return Err(BuildError::Rank { what, expected: "3 or 4".to_string(), found: shape.len() });
+    }
     let expected_rank = if positions.is_some() { 2 } else { 3 };
     let caches = b.shape(cos)?;
     if caches.len() != expected_rank {
