@@ -39,7 +39,11 @@ pub fn compile_within(kernel: &Kernel, sm: Sm, limits: &Limits) -> Result<Kernel
     let symbols = kernel_symbols(kernel);
     let ctx = Ctx { kernel, symbols: &symbols, sm, limits };
     let launches = match &kernel.body {
-        Body::Nest(nest) => nest_launches(ctx, nest)?,
+        Body::Nest(nest) => {
+            let ways = ways(kernel, nest, &symbols, limits)?;
+            let workspace = ways.workspace(&symbols);
+            return Ok(Kernels { launches: nest_launches(ctx, &ways)?, workspace });
+        }
         Body::Scatter(body) => scatter::launches(ctx, body)?,
         Body::Sort { axis, descending } => sort::launches(ctx, *axis, *descending)?,
         Body::Compact => compact::launches(ctx)?,
@@ -60,7 +64,9 @@ pub fn workspace(kernel: &Kernel) -> Dim {
 fn workspace_within(kernel: &Kernel, limits: &Limits) -> Dim {
     let symbols = kernel_symbols(kernel);
     match &kernel.body {
-        Body::Nest(nest) => nest_workspace(kernel, nest, &symbols, limits).unwrap_or_default(),
+        Body::Nest(nest) => {
+            ways(kernel, nest, &symbols, limits).map(|ways| ways.workspace(&symbols)).unwrap_or_default()
+        }
         Body::Scatter(body) => scatter::workspace(kernel, body),
         Body::Sort { axis, .. } => sort::workspace(kernel, *axis, &symbols, limits),
         Body::Compact => compact::workspace(kernel, &symbols),
@@ -117,6 +123,32 @@ struct Ways {
     flat: Option<(Flat, Vec<Variant>)>,
 }
 
+impl Ways {
+    /// Bytes of scratch.
+    fn workspace(&self, symbols: &Symbols) -> Dim {
+        let mut most = Dim::constant(0);
+        if let Some((flat, variants)) = &self.flat {
+            for variant in variants {
+                let parts = match variant.schedule {
+                    Schedule::Reduce { parts, .. } | Schedule::Columns(Columns { parts, .. }) => parts,
+                    Schedule::Points { .. } | Schedule::Blocks(_) | Schedule::Tile { .. } | Schedule::Contract => 1,
+                };
+                if parts > 1 {
+                    let bytes = reduce::parked_bytes(flat, parts);
+                    most = symbols.max(&most, &symbols.select(&variant.when, &bytes, &Dim::constant(0)));
+                }
+            }
+        }
+        if let Some((rows, variants)) = &self.rows {
+            for variant in variants.iter().filter(|v| !v.shared) {
+                let bytes = &Dim::product(&rows.outer) * &rows.bytes;
+                most = symbols.max(&most, &symbols.select(&variant.when, &bytes, &Dim::constant(0)));
+            }
+        }
+        most
+    }
+}
+
 fn ways(kernel: &Kernel, nest: &Nest, symbols: &Symbols, limits: &Limits) -> Result<Ways, PtxError> {
     let Some(flat) = only_stage(kernel, nest, symbols)? else {
         let rows = rows::rows(kernel, nest, symbols)?;
@@ -154,33 +186,8 @@ fn is_row_reduction(flat: &Flat) -> bool {
     is_along_rows(flat) && steps.is_some_and(|n| n > 8 && (n <= 4096 || many))
 }
 
-fn nest_workspace(kernel: &Kernel, nest: &Nest, symbols: &Symbols, limits: &Limits) -> Option<Dim> {
-    let ways = ways(kernel, nest, symbols, limits).ok()?;
-    let mut most = Dim::constant(0);
-    if let Some((flat, variants)) = &ways.flat {
-        for variant in variants {
-            let parts = match variant.schedule {
-                Schedule::Reduce { parts, .. } | Schedule::Columns(Columns { parts, .. }) => parts,
-                Schedule::Points { .. } | Schedule::Blocks(_) | Schedule::Tile { .. } | Schedule::Contract => 1,
-            };
-            if parts > 1 {
-                let bytes = reduce::parked_bytes(flat, parts);
-                most = symbols.max(&most, &symbols.select(&variant.when, &bytes, &Dim::constant(0)));
-            }
-        }
-    }
-    if let Some((rows, variants)) = &ways.rows {
-        for variant in variants.iter().filter(|v| !v.shared) {
-            let bytes = &Dim::product(&rows.outer) * &rows.bytes;
-            most = symbols.max(&most, &symbols.select(&variant.when, &bytes, &Dim::constant(0)));
-        }
-    }
-    Some(most)
-}
-
-fn nest_launches(ctx: Ctx<'_>, nest: &Nest) -> Result<Vec<GpuKernel>, PtxError> {
+fn nest_launches(ctx: Ctx<'_>, ways: &Ways) -> Result<Vec<GpuKernel>, PtxError> {
     let mut out = Vec::new();
-    let ways = ways(ctx.kernel, nest, ctx.symbols, ctx.limits)?;
     if let Some((rows, variants)) = &ways.rows {
         for variant in variants {
             let mut w = Writer::new("rows", ctx.sm);

@@ -90,7 +90,7 @@ pub fn run_cases(
 
 /// Names and texts of a plan's kernels; nothing where they cannot be written.
 fn texts(gpu: Gpu, entrant: &Entrant) -> Vec<(Gpu, String, String)> {
-    let bare = WithCubins { gpu, find: Box::new(|_, _| Ok(None)) };
+    let bare = WithCubins::none(gpu);
     let texts = entrant.plan.as_ref().ok().and_then(|plan| kernel_texts(plan, &bare).ok()).unwrap_or_default();
     texts.into_iter().map(|(ptx, text)| (gpu, text.name, ptx)).collect()
 }

@@ -26,6 +26,22 @@ pub struct Locked {
     pub lock: Lock,
     folder: Option<Folder>,
     required: bool,
+    made: Made,
+}
+
+/// Kernels made of codes, which report and emission share.
+#[derive(Clone, Debug, Default)]
+struct Made(RefCell<Vec<(Gpu, Code<GpuCode>, Kernels)>>);
+
+impl Made {
+    fn kernels(&self, gpu: Gpu, code: &Code<GpuCode>) -> Result<Kernels, EmitError> {
+        if let Some((_, _, kernels)) = self.0.borrow().iter().find(|(g, c, _)| *g == gpu && c == code) {
+            return Ok(kernels.clone());
+        }
+        let kernels = gpu.kernels(code)?;
+        self.0.borrow_mut().push((gpu, code.clone(), kernels.clone()));
+        Ok(kernels)
+    }
 }
 
 /// How a plan's questions were answered.
@@ -42,7 +58,7 @@ impl Locked {
     /// The lock in a folder, which may not exist yet. If it is `required`, it must answer every question.
     pub fn open(path: impl Into<PathBuf>, required: bool) -> Result<Locked, Error> {
         let folder = Folder::new(path);
-        Ok(Locked { lock: folder.load()?, folder: Some(folder), required })
+        Ok(Locked { lock: folder.load()?, folder: Some(folder), required, made: Made::default() })
     }
 
     /// Whether there is a folder.
@@ -97,7 +113,7 @@ impl Locked {
             Some(folder) => folder.cubin(target, ptx),
             None => Ok(None),
         };
-        WithCubins { gpu, find: Box::new(find) }
+        WithCubins { made: Some(&self.made), ..WithCubins::new(gpu, Box::new(find)) }
     }
 
     /// The entry of a problem, as long as it is none of older code.
@@ -132,14 +148,20 @@ pub type Find<'a> = Box<dyn Fn(&str, &str) -> Result<Option<Vec<u8>>, LockError>
 
 /// A GPU with machine code that was linked before.
 pub struct WithCubins<'a> {
-    pub gpu: Gpu,
-    pub find: Find<'a>,
+    gpu: Gpu,
+    find: Find<'a>,
+    made: Option<&'a Made>,
 }
 
-impl WithCubins<'_> {
+impl<'a> WithCubins<'a> {
+    /// A GPU with the machine code that `find` has.
+    pub fn new(gpu: Gpu, find: Find<'a>) -> WithCubins<'a> {
+        WithCubins { gpu, find, made: None }
+    }
+
     /// A GPU without machine code.
     pub fn none(gpu: Gpu) -> WithCubins<'static> {
-        WithCubins { gpu, find: Box::new(|_, _| Ok(None)) }
+        WithCubins::new(gpu, Box::new(|_, _| Ok(None)))
     }
 }
 
@@ -153,7 +175,10 @@ impl GpuTarget<GpuCode> for WithCubins<'_> {
     }
 
     fn kernels(&self, code: &Code<GpuCode>) -> Result<Kernels, EmitError> {
-        let mut kernels = self.gpu.kernels(code)?;
+        let mut kernels = match self.made {
+            Some(made) => made.kernels(self.gpu, code)?,
+            None => self.gpu.kernels(code)?,
+        };
         let program::Target { capability, specific } = self.architecture();
         for kernel in &mut kernels.launches {
             let found = (self.find)(self.name(), &kernel.ptx);

@@ -14,6 +14,10 @@ use onnx2crate::linked::Unused;
 use onnx2crate::row_order::RowAxis;
 use onnx2crate::{Compiler, Error, Precision, Target, WeightMode, bench, inspect, linked, render, verify};
 
+/// Symbolic sizes are many small values of short lives.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Compiles an ONNX model to a standalone Rust crate.
 #[derive(Debug, Parser)]
 #[command(

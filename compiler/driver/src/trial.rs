@@ -125,7 +125,7 @@ impl Machine {
 
     /// A target whose kernels have the machine code that was linked.
     pub fn target(&self, gpu: Gpu) -> WithCubins<'_> {
-        WithCubins { gpu, find: Box::new(|target, ptx| Ok(self.cubin(target, ptx))) }
+        WithCubins::new(gpu, Box::new(|target, ptx| Ok(self.cubin(target, ptx))))
     }
 
     /// The weights of a plan; those of the one before, if they are the same.

@@ -55,10 +55,10 @@ pub enum HostEntry {
 pub fn lower<C>(plan: &Plan<C>, target: &dyn GpuTarget<C>, weights: &[Slot]) -> Result<Lowered, EmitError> {
     let kernels = plan.codes.iter().map(|code| gpu_kernels(code, target)).collect::<Result<Vec<_>, _>>()?;
     let mut code = SizeCode::new(&plan.symbols, extents(plan));
-    let mut texts = Texts::default();
-    Lowering::new(plan, weights, &kernels, &mut code, &mut texts).run(target)?;
+    let mut kept = Kept::default();
+    Lowering::new(plan, weights, &kernels, &mut code, &mut kept).run(target)?;
     code.settle();
-    let mut lowered = Lowering::new(plan, weights, &kernels, &mut code, &mut texts).run(target)?;
+    let mut lowered = Lowering::new(plan, weights, &kernels, &mut code, &mut kept).run(target)?;
     let (ops, prepared, slots) = code.finish();
     lowered.program.sizes = ops.into();
     lowered.program.prepared = prepared;
@@ -121,13 +121,21 @@ impl Texts {
     }
 }
 
+/// What the first round of lowering leaves to the second.
+#[derive(Default)]
+struct Kept {
+    texts: Texts,
+    /// By the number of a step and of its kernel: whether the launch is ruled out.
+    never: BTreeMap<(u32, usize), bool>,
+}
+
 /// The tables under construction.
 struct Lowering<'a, 's, 'p, C> {
     plan: &'p Plan<C>,
     weights: &'a [Slot],
     codes: &'a [Option<Kernels>],
     sizes: &'a mut SizeCode<'s>,
-    texts: &'a mut Texts,
+    kept: &'a mut Kept,
     /// Names of sizes in texts.
     table: SizeTable<'p>,
     /// Number among the program's inputs, for inputs that are no states.
@@ -155,7 +163,7 @@ impl<'a, 's, 'p, C> Lowering<'a, 's, 'p, C> {
         weights: &'a [Slot],
         codes: &'a [Option<Kernels>],
         sizes: &'a mut SizeCode<'s>,
-        texts: &'a mut Texts,
+        kept: &'a mut Kept,
     ) -> Self {
         let mut given = BTreeMap::new();
         for (position, border) in plan.inputs.iter().enumerate() {
@@ -169,7 +177,7 @@ impl<'a, 's, 'p, C> Lowering<'a, 's, 'p, C> {
             weights,
             codes,
             sizes,
-            texts,
+            kept,
             table: SizeTable::new(&plan.symbols),
             given,
             buffers: Vec::new(),
@@ -201,7 +209,7 @@ impl<'a, 's, 'p, C> Lowering<'a, 's, 'p, C> {
         let guards = self.guards()?;
         let points = self.points(&inputs);
         let program = Program {
-            name: self.texts.leak(&one_line(&self.plan.name)),
+            name: self.kept.texts.leak(&one_line(&self.plan.name)),
             target: target.architecture(),
             sizes: Vec::new().into(),
             prepared: 0,
@@ -229,7 +237,7 @@ impl<'a, 's, 'p, C> Lowering<'a, 's, 'p, C> {
     /// The number of a step's nodes.
     fn node(&mut self, origins: &[graph::node::OriginId], kind: &str) -> u32 {
         let (name, op) = describe(&self.plan.origins, origins, kind);
-        let node = Node { name: self.texts.leak(&name), op: self.texts.leak(&op) };
+        let node = Node { name: self.kept.texts.leak(&name), op: self.kept.texts.leak(&op) };
         let known = self.nodes.iter().rposition(|n| *n == node);
         known.unwrap_or_else(|| {
             self.nodes.push(node);
@@ -243,7 +251,7 @@ impl<'a, 's, 'p, C> Lowering<'a, 's, 'p, C> {
         for id in extents(self.plan).keys() {
             let Some(symbol) = self.plan.symbols.get(*id) else { continue };
             let value = self.sizes.dim(&graph::dim::Dim::symbol(*id))?;
-            let name = self.texts.leak(&one_line(&symbol.name));
+            let name = self.kept.texts.leak(&one_line(&symbol.name));
             out.push(Bound { symbol: name, value, lo: symbol.lo, hi: symbol.hi });
         }
         Ok(out)
@@ -256,7 +264,7 @@ impl<'a, 's, 'p, C> Lowering<'a, 's, 'p, C> {
                 return Err(EmitError::Unchecked { what: guard.what.clone() });
             }
             let holds = self.sizes.condition(&guard.pred)?;
-            let what = self.texts.leak(&one_line(&guard.what));
+            let what = self.kept.texts.leak(&one_line(&guard.what));
             let node = guard.origin.map(|origin| self.node(&[origin], "guard"));
             out.push(Guard { holds, what, node });
         }
@@ -275,8 +283,8 @@ impl<'a, 's, 'p, C> Lowering<'a, 's, 'p, C> {
             let text = format!("{kind}{}", crate::plan_file::type_text(&self.table, &border.ty));
             let memory = if object { Memory { bytes: None, most: None } } else { self.memory_of(&buffer)? };
             out.push(InputPort {
-                name: self.texts.leak(&one_line(&border.name)),
-                expected: self.texts.leak(&text),
+                name: self.kept.texts.leak(&one_line(&border.name)),
+                expected: self.kept.texts.leak(&text),
                 dtype: (!object).then(|| buffers::datum_dtype(buffer.dtype)),
                 dims: dims.into(),
                 memory,
@@ -296,7 +304,7 @@ impl<'a, 's, 'p, C> Lowering<'a, 's, 'p, C> {
                 return Err(EmitError::Output { name: border.name.clone() });
             }
             out.push(OutputPort {
-                name: self.texts.leak(&one_line(&border.name)),
+                name: self.kept.texts.leak(&one_line(&border.name)),
                 dtype: (!object).then(|| buffers::datum_dtype(buffer.dtype)),
                 dims: dims.into(),
                 buffer: buffers::buf(border.view.buffer),

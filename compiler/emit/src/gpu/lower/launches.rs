@@ -31,8 +31,11 @@ impl<C> Lowering<'_, '_, '_, C> {
             self.clear_packed(lines, view, node)?;
         }
         let values = launch.sizes.iter().map(|d| self.sizes.dim(d)).collect::<Result<Vec<_>, _>>()?;
-        for kernel in &kernels.launches {
-            if self.is_never(kernel, launch) {
+        for (k, kernel) in kernels.launches.iter().enumerate() {
+            let known = self.kept.never.get(&(self.number, k)).copied();
+            let never = known.unwrap_or_else(|| self.is_never(kernel, launch));
+            self.kept.never.insert((self.number, k), never);
+            if never {
                 continue;
             }
             let number = self.kernel(kernel, launch)?;
@@ -120,7 +123,7 @@ impl<C> Lowering<'_, '_, '_, C> {
     /// The number of a kernel; equal ones are one.
     fn kernel(&mut self, kernel: &GpuKernel, launch: &Launch) -> Result<u32, EmitError> {
         let module = Module {
-            name: self.texts.leak(&kernel.name),
+            name: self.kept.texts.leak(&kernel.name),
             ptx: Cow::Owned(kernel.ptx.clone()),
             cubins: kernel.cubins.clone().into(),
         };
@@ -137,7 +140,7 @@ impl<C> Lowering<'_, '_, '_, C> {
         let shared = symbols.range(&shared).upper().unwrap_or(MOST_SHARED).clamp(0, MOST_SHARED) as u32;
         let mut new = Kernel {
             module: module as u32,
-            entry: self.texts.leak(&kernel.entry),
+            entry: self.kept.texts.leak(&kernel.entry),
             block: kernel.block,
             cluster: kernel.cluster,
             shared_limit: 0,

@@ -197,7 +197,7 @@ impl<C> Lowering<'_, '_, '_, C> {
     }
 
     fn set(&mut self, symbol: SymId) -> Set {
-        let texts = &mut *self.texts;
+        let texts = &mut self.kept.texts;
         self.sizes.set(symbol, &mut |text| texts.leak(&one_line(text)))
     }
 
