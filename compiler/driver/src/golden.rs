@@ -44,12 +44,11 @@ pub fn values(compiled: &Compiled) -> Result<Option<Golden>, Error> {
     Ok(Some(Golden { inputs, outputs, tolerance }))
 }
 
-/// Elements of all inputs that are tensors.
+/// Elements of all inputs that are tensors; the most where a size is not known.
 fn elements(model: &Model, sizes: &BTreeMap<SymId, i64>) -> u64 {
-    let size = |d: &Dim| d.eval(&|id| sizes.get(&id).copied()).and_then(|v| u64::try_from(v).ok()).unwrap_or(1);
-    let shapes = model.graph.inputs.iter().filter_map(|v| model.graph.tensor(*v)).map(|t| &t.shape);
-    let counts = shapes.map(|shape| shape.iter().fold(1_u64, |n, d| n.saturating_mul(size(d))));
-    counts.fold(0, u64::saturating_add)
+    let size = |dim: Dim| dim.eval(&|id| sizes.get(&id).copied()).and_then(|v| u64::try_from(v).ok());
+    let inputs = model.graph.inputs.iter().filter_map(|v| model.graph.tensor(*v));
+    inputs.map(|t| size(t.count()).unwrap_or(u64::MAX)).fold(0, u64::saturating_add)
 }
 
 fn tensors(values: &[Datum]) -> Option<Vec<Tensor>> {

@@ -237,16 +237,16 @@ impl Ctx<'_> {
     /// knows are read by a `Bind` each.
     pub fn dims(&mut self, position: usize, lo: i64, hi: Option<i64>) -> Result<Vec<Dim>, BuildError> {
         let value = self.input(position)?;
-        let dtype = self.b.dtype(value)?;
-        if !dtype.is_int() {
+        let ty = self.b.tensor(value)?;
+        if !ty.dtype.is_int() {
             return Err(BuildError::Operand {
                 what: format!("input {position} of {}", self.op_type),
                 expected: "integers".to_string(),
-                found: dtype.to_string(),
+                found: ty.dtype.to_string(),
             });
         }
         let most = 2 * self.b.limits().rank;
-        if let Some(count) = self.b.tensor(value)?.count().as_size().filter(|count| *count > most) {
+        if let Some(count) = ty.count().as_size().filter(|count| *count > most) {
             let (found, limit) = (count.to_string(), most.to_string());
             return Err(BuildError::Limit { what: "sizes in one input", found, limit });
         }

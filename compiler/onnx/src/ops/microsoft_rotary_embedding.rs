@@ -13,7 +13,7 @@ use graph::dtype::DType;
 use graph::graph::ValueId;
 
 use super::attention::{heads_last, unpack};
-use super::rotary_embedding::rotate;
+use super::rotary_embedding::{heads_shape, rotate};
 use crate::operator::{AttrKind, Ctx, Operator, attr, exactly};
 use crate::pointwise::{self, Outputs};
 
@@ -74,12 +74,8 @@ fn spread(b: &mut Builder, positions: ValueId, heads: ValueId) -> Result<ValueId
         return Ok(positions);
     }
     let first = b.reshape(positions, Vec::new())?;
-    let shape = b.shape(heads)?;
-    let [batch, _, sequence, _] = shape.as_slice() else {
-        let what = "the input of RotaryEmbedding".to_string();
-        return Err(BuildError::Rank { what, expected: "3 or 4".to_string(), found: shape.len() });
-    };
-    b.compute(&[first], vec![batch.clone(), sequence.clone()], |p| {
+    let [batch, _, sequence, _] = heads_shape(b, heads)?;
+    b.compute(&[first], vec![batch, sequence], |p| {
         let (first, at) = (p.load(0, &[]), p.index(1));
         let first = p.cast(first, DType::I64);
         let position = p.add(first, at);

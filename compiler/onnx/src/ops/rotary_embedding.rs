@@ -51,6 +51,14 @@ fn build(ctx: &mut Ctx<'_>) -> Result<Vec<ImportValue>, BuildError> {
     Ok(vec![y.into()])
 }
 
+/// The shape `[batch, heads, sequence, size]`.
+pub fn heads_shape(b: &Builder, x: ValueId) -> Result<[Dim; 4], BuildError> {
+    <[Dim; 4]>::try_from(b.shape(x)?).map_err(|found| {
+        let what = "the input of RotaryEmbedding".to_string();
+        BuildError::Rank { what, expected: "3 or 4".to_string(), found: found.len() }
+    })
+}
+
 /// The first `rotated` elements of each head of `[batch, heads, sequence, size]`, turned. With positions `[batch, sequence]` the
 /// caches have a row a position, without them one for each of batch and sequence.
 pub fn rotate(
@@ -59,11 +67,7 @@ pub fn rotate(
     rotated: &Dim,
     interleaved: bool,
 ) -> Result<ValueId, BuildError> {
-    let (shape, dtype) = (b.shape(x)?, b.dtype(x)?);
-    if shape.len() != 4 {
-        let what = "the input of RotaryEmbedding".to_string();
-        return Err(BuildError::Rank { what, expected: "3 or 4".to_string(), found: shape.len() });
-    }
+    let (shape, dtype) = (heads_shape(b, x)?.to_vec(), b.dtype(x)?);
     let expected_rank = if positions.is_some() { 2 } else { 3 };
     let caches = b.shape(cos)?;
     if caches.len() != expected_rank {

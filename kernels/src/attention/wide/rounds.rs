@@ -59,7 +59,7 @@ impl Run<'_> {
             team => {
                 let rest = Val::Const(layout.teams - 1).sub(b, team);
                 let sum = blocks.add(b, rest).reg(b);
-                if layout.teams == 1 { sum.into() } else { b.div(Type::U32, sum, layout.teams).into() }
+                b.div(Type::U32, sum, layout.teams).into()
             }
         };
         let left = b.mov(Type::U32, count);
@@ -110,9 +110,7 @@ impl Run<'_> {
         let more = b.setp(Cmp::Gt, Type::S32, left, 1_i32);
         b.bra_unless(more, last);
         b.place(head);
-        self.settle(b, (&out, &powers), &scores, factors);
-        self.arrive(b, &meeting);
-        b.emit(Form::new(Op::WgmmaFence, ()), []);
+        self.settle(b, (&out, &powers), (&scores, factors), &meeting);
         self.score(b, &scores, &descriptors, slots.next);
         b.emit(Form::new(Op::WgmmaCommit, ()), []);
         self.add_up(b, (&out, &powers), &descriptors, slots.now);
@@ -135,9 +133,7 @@ impl Run<'_> {
         let again = b.setp(Cmp::Gt, Type::S32, left, 1_i32);
         b.bra_if(again, head);
         b.place(last);
-        self.settle(b, (&out, &powers), &scores, factors);
-        self.arrive(b, &meeting);
-        b.emit(Form::new(Op::WgmmaFence, ()), []);
+        self.settle(b, (&out, &powers), (&scores, factors), &meeting);
         self.add_up(b, (&out, &powers), &descriptors, slots.now);
         b.emit(Form::new(Op::WgmmaCommit, ()), []);
         b.emit(Form::new(Op::WgmmaWait, ()), [0_u32.into()]);
@@ -212,8 +208,15 @@ impl Run<'_> {
     }
 
     /// When the second product of the block before is done: scales the results, and rounds powers to the operands' type, in the order
-    /// of the second product's first operand. This stands before a barrier and after a jump, so that the wait stays behind the softmax.
-    fn settle(&self, b: &mut Builder, (out, powers): (&[Vec<Reg>], &[Reg]), scores: &[Vec<Reg>], factors: [Reg; 2]) {
+    /// of the second product's first operand. This stands after a jump, so that the wait stays behind the softmax. Ends where the next
+    /// keys and values have arrived and products may begin.
+    fn settle(
+        &self,
+        b: &mut Builder,
+        (out, powers): (&[Vec<Reg>], &[Reg]),
+        (scores, factors): (&[Vec<Reg>], [Reg; 2]),
+        meeting: &Option<[Reg; 2]>,
+    ) {
         b.emit(Form::new(Op::WgmmaWait, ()), [0_u32.into()]);
         rescale(b, out, factors);
         let pair = if self.problem.input == Input::F16 { Type::F16x2 } else { Type::Bf16x2 };
@@ -223,5 +226,7 @@ impl Run<'_> {
                 b.mov_to(Type::B32, *power, rounded);
             }
         }
+        self.arrive(b, meeting);
+        b.emit(Form::new(Op::WgmmaFence, ()), []);
     }
 }
